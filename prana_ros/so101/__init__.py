@@ -1,0 +1,1 @@
+"""The SO-101 arm: figures, kinematics, units, calibration, bus, trajectory player, stop ladder. No ROS."""
