@@ -68,7 +68,7 @@ def jacobian(q: ArrayLike) -> Array:
     poses = _chain(_angles(q, ARM_JOINTS))
     tip = (poses[-1] @ _TOOL)[..., None, :3, 3]
     joints = np.stack(poses, axis=-3)
-    directions = (joints[..., :3, :3] @ _LOCAL_AXES[:ARM_JOINTS, :, None])[..., 0]
+    directions = (joints[..., :3, :3] @ JOINT_AXES[:ARM_JOINTS, :, None])[..., 0]
     linear = np.cross(directions, tip - joints[..., :3, 3])
     return np.swapaxes(np.concatenate([linear, directions], axis=-1), -1, -2)
 
@@ -133,9 +133,12 @@ def _local_axes() -> Array:
     )
 
 
-_OFFSETS = _zero_offsets()
-_LOCAL_AXES = _local_axes()
-_CROSS = np.stack([_cross_matrix(axis) for axis in _LOCAL_AXES])
+JOINT_OFFSETS = _zero_offsets()
+"""Transform parent link ← child link (6, 4, 4) of each joint at angle 0."""
+JOINT_AXES = _local_axes()
+"""Axis (6, 3) of each joint in its child link's frame."""
+
+_CROSS = np.stack([_cross_matrix(axis) for axis in JOINT_AXES])
 _CROSS_SQUARED = _CROSS @ _CROSS
 _TOOL = np.array([[-1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, -1, 0], [0, 0, 0, 1]])
 """gripper ← gripper_frame: half a turn about y."""
@@ -158,7 +161,7 @@ def _chain(angles: Array) -> list[Array]:
     turns = np.zeros((*angles.shape, 4, 4))
     turns[..., :3, :3] = np.eye(3) + sine * _CROSS[:count] + (1.0 - cosine) * _CROSS_SQUARED[:count]
     turns[..., 3, 3] = 1.0
-    steps = _OFFSETS[:count] @ turns
+    steps = JOINT_OFFSETS[:count] @ turns
     poses = [steps[..., 0, :, :]]
     for index in range(1, count):
         poses.append(poses[-1] @ steps[..., index, :, :])
