@@ -1,0 +1,103 @@
+"""The task: put the screwdriver into the box and let go of it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from prana_ros.simulation.scene import BOX_HEIGHT, BOX_INNER, TOOL_BACK, TOOL_RADIUS, TOOL_TIP, to_box
+from prana_ros.so101.figures import REST_POSE
+
+if TYPE_CHECKING:
+    from prana_ros.simulation.world import World
+
+TASK = "Put the screwdriver into the box"
+
+OPEN_GRIPPER = np.radians(10.0)
+"""From here on the jaws are 10 mm wider than the handle."""
+HOME_TOLERANCE = 0.2
+LIFTED = 0.03
+MOVED = 0.01
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """One moment of the task."""
+
+    tool_height: float
+    """Of the handle's middle over the table (m)."""
+    tool_in_box: bool
+    """Both ends of the tool are over the inside of the box, and its middle is below the rim."""
+    tool_at_rest: bool
+    released: bool
+    """The gripper is open, or the arm is home."""
+
+    @property
+    def success(self) -> bool:
+        """The screwdriver lies in the box, released."""
+        return self.tool_in_box and self.tool_at_rest and self.released
+
+
+def task_state(world: "World") -> TaskState:
+    """How far the task is in ``world`` now."""
+    poses = world.object_poses()
+    position, quaternion = poses["tool"]
+    w, x, y, z = quaternion
+    axis = np.array([1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)])
+    ends = position + np.outer((TOOL_BACK, (TOOL_BACK + TOOL_TIP) / 2, TOOL_TIP), axis)
+    over = np.abs(to_box(ends[:, :2], np.array(world.scene.box_position), world.scene.box_yaw)) <= BOX_INNER
+    linear, angular = world.tool_speed()
+    joints = world.position
+    home = np.abs(joints - REST_POSE)[:5].max() < HOME_TOLERANCE
+    return TaskState(
+        tool_height=float(position[2]),
+        tool_in_box=bool(over.all() and ends[1, 2] < BOX_HEIGHT),
+        tool_at_rest=linear < 0.02 and angular < 0.3,
+        released=bool(joints[5] > OPEN_GRIPPER or home),
+    )
+
+
+class TaskMonitor:
+    """Watches an episode and names its outcome. Call ``update`` at least ten times a simulated second.
+
+    Success is a state that lasted ``hold`` seconds. Failures: ``untouched`` (the tool never moved), ``not lifted``
+    (pushed about), ``dropped`` (lifted, now lying outside the box), ``held`` (still in the jaws or in the air),
+    ``not released`` (in the box, gripper still closed on it or tool still moving).
+    """
+
+    def __init__(self, world: "World", hold: float = 0.2) -> None:
+        self._world, self._hold = world, hold
+        self._start = world.object_poses()["tool"][0]
+        self._since: float | None = None
+        self._moved = self._lifted = False
+        self.success = False
+        self.success_time: float | None = None
+
+    def update(self) -> bool:
+        """Look at the world once more; true from the moment of success on."""
+        state = self._world.task_state()
+        position = self._world.object_poses()["tool"][0]
+        self._moved |= bool(np.linalg.norm(position - self._start) > MOVED)
+        self._lifted |= state.tool_height > TOOL_RADIUS + LIFTED
+        if not state.success:
+            self._since = None
+        elif self._since is None:
+            self._since = self._world.time
+        if self._since is not None and self._world.time - self._since >= self._hold and not self.success:
+            self.success, self.success_time = True, self._world.time
+        return self.success
+
+    def outcome(self) -> str:
+        """``success`` or the class of the failure."""
+        if self.success:
+            return "success"
+        state = self._world.task_state()
+        if not self._moved:
+            return "untouched"
+        if not self._lifted:
+            return "not lifted"
+        if state.tool_in_box:
+            return "not released"
+        if state.tool_height > TOOL_RADIUS + LIFTED / 2:
+            return "held"
+        return "dropped"

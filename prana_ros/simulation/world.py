@@ -1,0 +1,178 @@
+"""The simulated world: arms, screwdriver, box and cameras, stepped in 2 ms steps.
+
+One thread may step while others read joints or take snapshots: every access to the physics takes the world's lock,
+and a picture is drawn from a snapshot, so that drawing never holds up the physics.
+"""
+
+import threading
+from dataclasses import dataclass
+from typing import Self
+
+import mujoco
+import numpy as np
+
+from prana_ros.simulation.arm import SimulatedArm
+from prana_ros.simulation.mjcf import SECOND_ARM, TABLE_CAMERA_POSITION, TABLE_CAMERA_TARGET, TIMESTEP, build_mjcf, look_at
+from prana_ros.simulation.scene import TOOL_RADIUS, Scene
+from prana_ros.simulation.task import TaskState, task_state
+from prana_ros.so101.figures import REST_POSE
+
+CAMERAS = ("table", "wrist")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a picture is drawn from: all positions (MuJoCo's qpos) at a simulated time (s)."""
+
+    time: float
+    positions: np.ndarray
+
+
+class World:
+    """A table with one or two SO-101 arms. ``arms[0]`` does the task; its properties are offered here too.
+
+    ``camera_size`` is (width, height) of every picture. Pictures must be drawn by one thread only, the first that
+    calls ``render``; everything else may be called from any thread.
+    """
+
+    def __init__(self, scene: Scene, camera_size: tuple[int, int] = (320, 240), arms: int = 1) -> None:
+        self.lock = threading.RLock()
+        self.camera_size = camera_size
+        self._model = mujoco.MjModel.from_xml_string(build_mjcf(arms))
+        self._data = mujoco.MjData(self._model)
+        self._base_lights = self._model.light_diffuse.copy()
+        self._base_headlight = self._model.vis.headlight.ambient.copy(), self._model.vis.headlight.diffuse.copy()
+        self._drawn = mujoco.MjData(self._model)
+        self._renderer: mujoco.Renderer | None = None
+        prefixes = ("", SECOND_ARM)[:arms]
+        self.arms = [SimulatedArm(self._model, self._data, self.lock, prefix) for prefix in prefixes]
+        self.reset(scene)
+
+    def reset(self, scene: Scene, keep_arms: bool = False) -> None:
+        """Lay out ``scene``, everything at rest and the arms parked with the torque on.
+
+        ``keep_arms`` leaves arms, servo goals and the clock alone: what a running graph needs, whose driver holds
+        the arm.
+        """
+        with self.lock:
+            self.scene = scene
+            if not keep_arms:
+                mujoco.mj_resetData(self._model, self._data)
+                for arm in self.arms:
+                    arm.park(np.array(REST_POSE))
+            tool = self._data.joint("tool")
+            half = scene.tool_yaw / 2
+            tool.qpos[:] = (*scene.tool_position, TOOL_RADIUS, np.cos(half), 0, 0, np.sin(half))
+            tool.qvel[:] = 0
+            self._apply_looks(scene)
+            mujoco.mj_forward(self._model, self._data)
+
+    def step(self, n: int = 1) -> None:
+        """Advance by ``n`` steps of 2 ms. MuJoCo releases the interpreter lock meanwhile."""
+        with self.lock:
+            mujoco.mj_step(self._model, self._data, nstep=n)
+
+    @property
+    def time(self) -> float:
+        """Simulated time (s) since the last full reset."""
+        return self._data.time
+
+    @property
+    def timestep(self) -> float:
+        """Length of a step (s)."""
+        return TIMESTEP
+
+    @property
+    def position(self) -> np.ndarray:
+        """Joint angles (6,) of the first arm, rad."""
+        return self.arms[0].position
+
+    @property
+    def velocity(self) -> np.ndarray:
+        """Joint velocities (6,) of the first arm, rad/s."""
+        return self.arms[0].velocity
+
+    @property
+    def torque(self) -> np.ndarray:
+        """Servo torques (6,) of the first arm, N·m."""
+        return self.arms[0].torque
+
+    @property
+    def goal(self) -> np.ndarray:
+        """Goal angles (6,) of the first arm, rad."""
+        return self.arms[0].goal
+
+    @goal.setter
+    def goal(self, value: np.ndarray) -> None:
+        self.arms[0].goal = value
+
+    def object_poses(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Position (3,) in m and quaternion (4,) wxyz of ``tool`` and ``box`` in the base frame."""
+        with self.lock:
+            bodies = {name: self._data.body(name) for name in ("tool", "box")}
+            return {name: (body.xpos.copy(), body.xquat.copy()) for name, body in bodies.items()}
+
+    def tool_speed(self) -> tuple[float, float]:
+        """Linear (m/s) and angular (rad/s) speed of the screwdriver."""
+        with self.lock:
+            velocity = self._data.joint("tool").qvel
+            return float(np.linalg.norm(velocity[:3])), float(np.linalg.norm(velocity[3:]))
+
+    def task_state(self) -> TaskState:
+        """How far the task is, at this moment."""
+        with self.lock:
+            return task_state(self)
+
+    def snapshot(self) -> Snapshot:
+        """The positions of now, to draw from later."""
+        with self.lock:
+            return Snapshot(self._data.time, self._data.qpos.copy())
+
+    def render(self, camera: str, snapshot: Snapshot | None = None) -> np.ndarray:
+        """Picture of ``table`` or ``wrist``: (height, width, 3) uint8 RGB, of the snapshot or of now."""
+        names = [self._model.camera(index).name for index in range(self._model.ncam)]
+        if camera not in names:
+            raise ValueError(f"unknown camera {camera!r}: the twin has {', '.join(names)}")
+        snapshot = snapshot or self.snapshot()
+        if self._renderer is None:
+            width, height = self.camera_size
+            self._renderer = mujoco.Renderer(self._model, height, width)
+        with self.lock:  # a reset changes colours and lights of the model that is read here
+            self._drawn.qpos[:] = snapshot.positions
+            mujoco.mj_kinematics(self._model, self._drawn)
+            mujoco.mj_camlight(self._model, self._drawn)
+            self._renderer.update_scene(self._drawn, camera)
+        for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
+            self._renderer.scene.flags[flag] = False
+        return self._renderer.render()
+
+    def close(self) -> None:
+        """Free the renderer; must be called by the thread that drew."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _apply_looks(self, scene: Scene) -> None:
+        model = self._model
+        box = model.body("box")
+        box.pos[:2] = scene.box_position
+        box.quat[:] = (np.cos(scene.box_yaw / 2), 0, 0, np.sin(scene.box_yaw / 2))
+        for index in range(box.geomadr[0], box.geomadr[0] + box.geomnum[0]):
+            model.geom_rgba[index, :3] = scene.box_color
+        model.geom("handle").rgba[:3] = scene.tool_color
+        model.geom("table").rgba[:3] = scene.table_color
+        model.light_diffuse[:] = self._base_lights * scene.light
+        model.vis.headlight.ambient[:] = self._base_headlight[0] * scene.light
+        model.vis.headlight.diffuse[:] = self._base_headlight[1] * scene.light
+        camera, aim, turn = model.camera("table"), np.zeros(4), np.zeros(4)
+        camera.pos[:] = np.add(TABLE_CAMERA_POSITION, scene.camera_shift)
+        mujoco.mju_mat2Quat(aim, look_at(TABLE_CAMERA_POSITION, TABLE_CAMERA_TARGET).ravel())
+        angle = float(np.linalg.norm(scene.camera_turn))
+        mujoco.mju_axisAngle2Quat(turn, np.asarray(scene.camera_turn) / (angle or 1.0), angle)
+        mujoco.mju_mulQuat(camera.quat, turn, aim)
