@@ -35,7 +35,9 @@ class Servo:
         forced_errors: error bits that stay set whatever happens, for tests.
     """
 
-    def __init__(self, servo_id: int, encoder_zero: float, min_position: int, max_position: int) -> None:
+    def __init__(
+        self, servo_id: int, encoder_zero: float, min_position: int, max_position: int
+    ) -> None:
         """Make a calibrated servo with factory settings.
 
         Args:
@@ -48,14 +50,14 @@ class Servo:
         self.supply_voltage = SUPPLY_VOLTAGE
         self.temperature = AMBIENT_TEMPERATURE
         self.muted = False
-        self.forced_errors = ErrorBits(0)
+        self.forced_errors = 0
         self._memory = bytearray(r.TABLE_SIZE)
         for register, value in r.FACTORY.items():
             self._put(register, value)
         self._put(r.ID, servo_id)
         self._put(r.MIN_POSITION, min_position)
         self._put(r.MAX_POSITION, max_position)
-        self._stored = bytes(self._memory)
+        self._stored = bytearray(self._memory)
         self._angle = self._velocity = self._torque = 0.0
         self.power_cycle()
 
@@ -64,7 +66,7 @@ class Servo:
         self._memory[:] = self._stored
         self._put(r.TORQUE_LIMIT, self.get(r.MAX_TORQUE))
         self._registered: tuple[int, bytes] | None = None
-        self._latched = ErrorBits(0)
+        self._latched = 0
         self._overload_sign = 0.0
         self._overload_time = self._overcurrent_time = 0.0
         self._has_goal = False
@@ -90,13 +92,12 @@ class Servo:
         return self._memory[r.RESPONSE_LEVEL.address] != 0
 
     @property
-    def errors(self) -> ErrorBits:
-        """Error bits at this moment."""
+    def errors(self) -> int:
+        """``ErrorBits`` at this moment."""
         errors = self._latched | self.forced_errors
-        if self.temperature > self.get(r.MAX_TEMPERATURE):
+        if self.temperature > self._max_temperature:
             errors |= ErrorBits.OVERHEAT
-        volts = round(self.supply_voltage / r.VOLTAGE_UNIT)
-        if not self.get(r.MIN_VOLTAGE) <= volts <= self.get(r.MAX_VOLTAGE):
+        if not self._voltage_range[0] <= self.supply_voltage <= self._voltage_range[1]:
             errors |= ErrorBits.VOLTAGE
         return errors
 
@@ -115,11 +116,12 @@ class Servo:
     def write(self, address: int, data: bytes) -> None:
         """Write bytes from ``address`` on, as far as they may be written, and act on them."""
         written = range(address, min(address + len(data), r.TABLE_SIZE))
+        unlocked = not self._memory[r.LOCK.address]
         for offset, byte in zip(written, data, strict=False):
             if offset not in r.READ_ONLY:
                 self._memory[offset] = byte
-        if address < r.RAM_START and not self._memory[r.LOCK.address]:
-            self._stored = bytes(self._memory[: r.RAM_START]) + self._stored[r.RAM_START :]
+                if unlocked and offset < r.RAM_START:
+                    self._stored[offset] = byte
         if r.MAX_TORQUE.address in written:
             self._put(r.TORQUE_LIMIT, self.get(r.MAX_TORQUE))
         if r.TORQUE_ENABLE.address in written:
@@ -127,7 +129,11 @@ class Servo:
         if r.GOAL_POSITION.address in written:
             self._has_goal = True
         self._refresh()
-        if r.GOAL_POSITION.address in written and (self._goal - self._angle) * self._overload_sign < 0:
+        if (
+            r.GOAL_POSITION.address in written
+            and self._latched
+            and not self._pushes_into_load()
+        ):
             self._release()
 
     def register_write(self, address: int, data: bytes) -> None:
@@ -146,15 +152,14 @@ class Servo:
     @property
     def driving(self) -> bool:
         """Whether the motor pulls towards ``target``."""
-        return self._driving and not self.errors & self.get(r.UNLOADING_CONDITION) & ~ErrorBits.OVERLOAD
+        return self._driving and not self.errors & self._unloading & ~ErrorBits.OVERLOAD
 
     @property
     def torque_fraction(self) -> float:
         """Highest torque as a fraction of the motor's."""
-        limit = min(self.get(r.MAX_TORQUE), self.get(r.TORQUE_LIMIT)) / 1000.0
-        if self._latched & ErrorBits.OVERLOAD & self.get(r.UNLOADING_CONDITION):
-            limit = min(limit, self.get(r.PROTECTIVE_TORQUE) / 100.0)
-        return limit
+        if self._latched & self._unloading & ErrorBits.OVERLOAD:
+            return min(self._torque_limit, self._protective_torque)
+        return self._torque_limit
 
     @property
     def target(self) -> float:
@@ -169,7 +174,7 @@ class Servo:
     def update(self, angle: float, velocity: float, torque: float, dt: float) -> None:
         """Take in the joint's state (rad, rad/s, N·m) and let ``dt`` seconds pass."""
         self._angle, self._velocity, self._torque = angle, velocity, torque
-        if not self._has_goal:
+        if not (self._has_goal or self._driving):
             self._hold_present_position()
         self._follow_profile(dt)
         load = abs(torque) / ACTUATOR.torque_limit
@@ -186,7 +191,9 @@ class Servo:
     # -- inside ------------------------------------------------------------------------------------------------
 
     def _put(self, register: Register, value: int) -> None:
-        self._memory[register.address : register.address + register.size] = r.encode(register, value)
+        self._memory[register.address : register.address + register.size] = r.encode(
+            register, value
+        )
 
     def _position(self) -> int:
         """Present position in counts: the encoder less the homing offset, within one turn."""
@@ -216,20 +223,39 @@ class Servo:
         if self._memory[r.TORQUE_ENABLE.address] == CENTER_COMMAND:
             self._put(r.TORQUE_ENABLE, 0)
             encoder = self._position() + r.decode(r.HOMING_OFFSET, self._memory)
-            self._put(r.HOMING_OFFSET, encoder % r.COUNTS_PER_TURN - r.COUNTS_PER_TURN // 2)
+            self._put(
+                r.HOMING_OFFSET, encoder % r.COUNTS_PER_TURN - r.COUNTS_PER_TURN // 2
+            )
         self._target, self._speed = self._angle, 0.0
+        if not self._has_goal:
+            self._hold_present_position()
         self._release()
 
     def _refresh(self) -> None:
         """Work out what follows from the memory, so that ``update`` need not decode it every time."""
         mode = self._memory[r.OPERATING_MODE.address]
-        self._driving = bool(self._memory[r.TORQUE_ENABLE.address]) and mode == r.OperatingMode.POSITION
+        self._driving = (
+            bool(self._memory[r.TORQUE_ENABLE.address])
+            and mode == r.OperatingMode.POSITION
+        )
         if self._has_goal:
             self._goal = self._goal_angle()
         limit = self._memory[r.ACCELERATION.address]
         top = self._memory[r.MAX_ACCELERATION.address]
-        self._max_acceleration = (limit if 0 < limit < top else 0) * r.ACCELERATION_UNIT * RADIANS_PER_COUNT
+        self._max_acceleration = (
+            (limit if 0 < limit < top else 0) * r.ACCELERATION_UNIT * RADIANS_PER_COUNT
+        )
         self._max_speed = abs(self.get(r.GOAL_VELOCITY)) * RADIANS_PER_COUNT
+        self._torque_limit = (
+            min(self.get(r.MAX_TORQUE), self.get(r.TORQUE_LIMIT)) / 1000.0
+        )
+        self._protective_torque = self.get(r.PROTECTIVE_TORQUE) / 100.0
+        self._unloading = self.get(r.UNLOADING_CONDITION)
+        self._max_temperature = self.get(r.MAX_TEMPERATURE)
+        self._voltage_range = (
+            self.get(r.MIN_VOLTAGE) * r.VOLTAGE_UNIT,
+            self.get(r.MAX_VOLTAGE) * r.VOLTAGE_UNIT,
+        )
         self._overload_level = self.get(r.OVERLOAD_TORQUE) / 100.0
         self._overload_patience = self.get(r.PROTECTION_TIME) * r.TICK_SECONDS
         self._overcurrent_level = self.get(r.PROTECTION_CURRENT) * r.CURRENT_UNIT
@@ -237,8 +263,13 @@ class Servo:
 
     def _goal_angle(self) -> float:
         """The goal register as a joint angle (rad), within the position limits, nearest the encoder's zero."""
-        goal, low, high = self.get(r.GOAL_POSITION), self.get(r.MIN_POSITION), self.get(r.MAX_POSITION)
-        goal = min(max(goal, low), high)
+        goal, low, high = (
+            self.get(r.GOAL_POSITION),
+            self.get(r.MIN_POSITION),
+            self.get(r.MAX_POSITION),
+        )
+        if low < high:
+            goal = min(max(goal, low), high)
         self._put(r.GOAL_POSITION_2, goal)
         counts = goal + self.get(r.HOMING_OFFSET) - self.encoder_zero
         half = r.COUNTS_PER_TURN / 2
@@ -263,13 +294,24 @@ class Servo:
 
     def _watch_load(self, load: float, dt: float) -> None:
         """Latch overload and overcurrent when they last longer than the protection times."""
-        self._overload_time = self._overload_time + dt if load > self._overload_level else 0.0
-        self._overcurrent_time = self._overcurrent_time + dt if self.current > self._overcurrent_level else 0.0
+        self._overload_time = (
+            self._overload_time + dt if load > self._overload_level else 0.0
+        )
+        self._overcurrent_time = (
+            self._overcurrent_time + dt
+            if self.current > self._overcurrent_level
+            else 0.0
+        )
         if self._overload_time > self._overload_patience:
             self._latched |= ErrorBits.OVERLOAD
             self._overload_sign = math.copysign(1.0, self._torque)
         if self._overcurrent_time > self._overcurrent_patience:
             self._latched |= ErrorBits.OVERCURRENT
+            self._overload_sign = math.copysign(1.0, self._torque)
+
+    def _pushes_into_load(self) -> bool:
+        """Whether the goal is more than a count beyond the joint, on the side of the load that was too much."""
+        return (self._goal - self._angle) * self._overload_sign > RADIANS_PER_COUNT
 
     def _release(self) -> None:
         """End a protection: the servo got a new torque command, or a goal against the load."""
