@@ -82,12 +82,13 @@ def counts_to_lerobot(counts: ArrayLike, calibration: Calibration, units: Units 
     counts = _joints(counts)
     lower, upper, reversed_ = _ranges(calibration)
     fraction = (np.clip(counts, lower, upper) - lower) / (upper - lower)
-    fraction = np.where(reversed_, 1.0 - fraction, fraction)
     if units is Units.DEGREES:
         result = (counts - (lower + upper) / 2.0) * 360.0 / COUNTS_PER_TURN
     else:
-        result = fraction * 200.0 - 100.0
-    result[..., _GRIPPER] = fraction[..., _GRIPPER] * 100.0
+        centred = fraction * 200.0 - 100.0
+        result = np.where(reversed_, -centred, centred)
+    percent = fraction * 100.0
+    result[..., _GRIPPER] = np.where(reversed_, 100.0 - percent, percent)[..., _GRIPPER]
     return result
 
 
@@ -103,14 +104,13 @@ def lerobot_to_counts(a: ArrayLike, calibration: Calibration, units: Units = LER
     if not np.isfinite(values).all():
         raise ValueError(f"Joint values must be finite, got {np.asarray(a).tolist()}.")
     lower, upper, reversed_ = _ranges(calibration)
-    percent = values.copy()
-    if units is Units.M100_100:
-        percent[..., _ARM] = (percent[..., _ARM] + 100.0) / 2.0
-    percent = np.clip(np.where(reversed_, 100.0 - percent, percent), 0.0, 100.0)
-    result = percent / 100.0 * (upper - lower) + lower
     if units is Units.DEGREES:
-        middle = (lower + upper) / 2.0
-        result[..., _ARM] = (values * COUNTS_PER_TURN / 360.0 + middle)[..., _ARM]
+        result = values * COUNTS_PER_TURN / 360.0 + (lower + upper) / 2.0
+    else:
+        centred = np.clip(np.where(reversed_, -values, values), -100.0, 100.0)
+        result = (centred + 100.0) / 200.0 * (upper - lower) + lower
+    percent = np.clip(np.where(reversed_, 100.0 - values, values), 0.0, 100.0)
+    result[..., _GRIPPER] = (percent / 100.0 * (upper - lower) + lower)[..., _GRIPPER]
     return np.trunc(result).astype(np.int64)
 
 
