@@ -58,7 +58,7 @@ LINKS: tuple[Link, ...] = (
     Link("gripper", 0.087, (0.0002, 0.0002, -0.0252), (2.75e-5, 4.34e-5, 3.45e-5), (0.0, -0.57e-5, 0.0)),
     Link("jaw", 0.012, (0.0186, -0.0005, -0.0534), (0.66e-5, 0.53e-5, 0.19e-5)),
 )
-"""Centres of mass are in the link's own frame, whose origin is the joint that moves it; the jaw's is in the gripper frame."""
+"""Centres of mass are in the link's own frame (origin: the joint that moves it); the jaw's is in the gripper frame."""
 
 JOINTS: tuple[Joint, ...] = (
     Joint("shoulder_pan", "base", "shoulder", (0.0388, 0.0, 0.0624), (0.0, 0.0, -1.0), -1.91986, 1.91986),
