@@ -92,15 +92,13 @@ def _add_appearance(root: ET.Element) -> None:
     visual = _add(root, "visual")
     # A shadow map or multisampling would cost more than everything else in a frame.
     _add(visual, "quality", shadowsize=0, offsamples=0)
-    _add(visual, "headlight", ambient="0.34 0.34 0.36", diffuse="0.22 0.22 0.22", specular="0.05 0.05 0.05")
+    _add(visual, "headlight", ambient="0.32 0.32 0.34", diffuse="0.26 0.26 0.26", specular="0.05 0.05 0.05")
     _add(visual, "map", znear=0.005, zfar=10)
     _add(visual, "global", offwidth=1920, offheight=1080)
     asset = _add(root, "asset")
     _add(asset, "texture", name="sky", type="skybox", builtin="gradient", rgb1="0.80 0.85 0.90", rgb2="0.42 0.47 0.55",
          width=64, height=384)  # fmt: skip
-    _add(asset, "texture", name="wood", type="2d", builtin="flat", rgb1="1 1 1", mark="random", markrgb="0.86 0.86 0.86",
-         random=0.05, width=256, height=256)  # fmt: skip
-    _add(asset, "material", name="table", texture="wood", texrepeat="3 3", texuniform="true", specular=0.1)
+    _add(asset, "material", name="table", specular=0.1)
     _add(asset, "material", name="printed", specular=0.25, shininess=0.3)
 
 
@@ -175,25 +173,28 @@ def _add_shape(body: ET.Element, shape: str, color: str, **attributes: str) -> N
 
 def _add_wrist_camera(gripper: ET.Element, prefix: str) -> None:
     """Beside the jaws, looking along the tool's axis: the gap, the handle in it and how the tool is turned are seen."""
-    position, target = np.array([0.004, 0.070, -0.030]), np.array([0.004, 0.0, -0.105])
-    rotation = look_at(position, target, up=(0, 0, 1))
+    position, target = np.array([0.004, -0.066, -0.030]), np.array([0.004, 0.0, -0.107])
+    rotation = look_at(position, target)
     _add(gripper, "camera", name=prefix + "wrist", pos=_text(position), quat=_text(_quaternion(rotation)),
-         fovy=math.radians(62))  # fmt: skip
-    for size, offset, color in (((0.010, 0.012, 0.008), 0.0, _SERVO), ((0.006, 0.018, 0.004), -0.022, _PALE)):
-        _add(gripper, "geom", type="box", size=_text(size), pos=_text(position + rotation[:, 2] * 0.012
-             + np.array([0, offset, 0.004])), rgba=color, contype=0, conaffinity=0, mass=0)  # fmt: skip
+         fovy=62)  # fmt: skip
+    seen = {"type": "box", "contype": 0, "conaffinity": 0, "mass": 0}
+    _add(gripper, "geom", size="0.009 0.009 0.005", pos=_text(position + 0.008 * rotation[:, 2]), rgba=_SERVO,
+         quat=_text(_quaternion(rotation)), **seen)  # fmt: skip
+    _add(gripper, "geom", size="0.005 0.026 0.0025", pos="0.004 -0.036 -0.016", rgba=_PALE, **seen)
 
 
 def _add_table(world: ET.Element) -> None:
     _add(world, "light", name="ceiling", type="directional", pos="0.3 0.2 1.5", dir="-0.25 -0.15 -1",
-         diffuse="0.50 0.50 0.48", specular="0.15 0.15 0.15", castshadow="false")  # fmt: skip
+         diffuse="0.33 0.33 0.31", specular="0.15 0.15 0.15", castshadow="false")  # fmt: skip
     _add(world, "light", name="window", type="directional", pos="0.5 -1 1", dir="-0.5 0.8 -0.5",
-         diffuse="0.20 0.21 0.23", specular="0 0 0", castshadow="false")  # fmt: skip
+         diffuse="0.16 0.17 0.19", specular="0 0 0", castshadow="false")  # fmt: skip
     rotation = look_at(TABLE_CAMERA_POSITION, TABLE_CAMERA_TARGET)
     _add(world, "camera", name="table", pos=_text(TABLE_CAMERA_POSITION), quat=_text(_quaternion(rotation)),
-         fovy=math.radians(52))  # fmt: skip
+         fovy=52)  # fmt: skip
     _add(world, "geom", name="table", type="box", size="0.55 0.70 0.02", pos="0.20 0.10 -0.02", material="table",
          rgba="0.74 0.67 0.56 1", **_STATIC)  # fmt: skip
+    _add(world, "geom", name="mat", type="box", size="0.16 0.27 0.0003", pos="0.235 0.0 0", material="table",
+         rgba="0.30 0.36 0.37 1", contype=0, conaffinity=0)  # fmt: skip
     _add(world, "geom", name="floor", type="plane", size="4 4 0.1", pos="0 0 -0.75", rgba="0.52 0.54 0.56 1",
          contype=0, conaffinity=0)  # fmt: skip
 

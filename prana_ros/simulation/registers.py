@@ -114,9 +114,7 @@ FACTORY: dict[Register, int] = {
     MIN_VOLTAGE: 40,
     MAX_TORQUE: 1000,
     PHASE: 12,
-    UNLOADING_CONDITION: ErrorBits.OVERHEAT
-    | ErrorBits.OVERCURRENT
-    | ErrorBits.OVERLOAD,
+    UNLOADING_CONDITION: ErrorBits.OVERHEAT | ErrorBits.OVERCURRENT | ErrorBits.OVERLOAD,
     LED_CONDITION: ErrorBits.OVERHEAT | ErrorBits.OVERCURRENT | ErrorBits.OVERLOAD,
     P_COEFFICIENT: 32,
     D_COEFFICIENT: 32,
@@ -135,9 +133,7 @@ FACTORY: dict[Register, int] = {
 }
 """Values of a new servo; what is not listed is 0."""
 
-READ_ONLY = frozenset(
-    [*range(5), *range(PRESENT_POSITION.address, GOAL_POSITION_2.address + 2)]
-)
+READ_ONLY = frozenset([*range(5), *range(PRESENT_POSITION.address, GOAL_POSITION_2.address + 2)])
 """Addresses that a write leaves as they are."""
 
 
@@ -146,18 +142,13 @@ def encode(register: Register, value: int) -> bytes:
     if register.sign_bit is None:
         raw = min(max(value, 0), (1 << 8 * register.size) - 1)
     else:
-        raw = (
-            min(abs(value), (1 << register.sign_bit) - 1)
-            | (value < 0) << register.sign_bit
-        )
+        raw = min(abs(value), (1 << register.sign_bit) - 1) | (value < 0) << register.sign_bit
     return raw.to_bytes(register.size, "little")
 
 
 def decode(register: Register, memory: bytes | bytearray) -> int:
     """The value of a register in a memory table."""
-    raw = int.from_bytes(
-        memory[register.address : register.address + register.size], "little"
-    )
+    raw = int.from_bytes(memory[register.address : register.address + register.size], "little")
     if register.sign_bit is None:
         return raw
     magnitude = raw & ((1 << register.sign_bit) - 1)

@@ -35,9 +35,7 @@ class Servo:
         forced_errors: error bits that stay set whatever happens, for tests.
     """
 
-    def __init__(
-        self, servo_id: int, encoder_zero: float, min_position: int, max_position: int
-    ) -> None:
+    def __init__(self, servo_id: int, encoder_zero: float, min_position: int, max_position: int) -> None:
         """Make a calibrated servo with factory settings.
 
         Args:
@@ -129,11 +127,7 @@ class Servo:
         if r.GOAL_POSITION.address in written:
             self._has_goal = True
         self._refresh()
-        if (
-            r.GOAL_POSITION.address in written
-            and self._latched
-            and not self._pushes_into_load()
-        ):
+        if r.GOAL_POSITION.address in written and self._latched and not self._pushes_into_load():
             self._release()
 
     def register_write(self, address: int, data: bytes) -> None:
@@ -191,9 +185,7 @@ class Servo:
     # -- inside ------------------------------------------------------------------------------------------------
 
     def _put(self, register: Register, value: int) -> None:
-        self._memory[register.address : register.address + register.size] = r.encode(
-            register, value
-        )
+        self._memory[register.address : register.address + register.size] = r.encode(register, value)
 
     def _position(self) -> int:
         """Present position in counts: the encoder less the homing offset, within one turn."""
@@ -223,9 +215,7 @@ class Servo:
         if self._memory[r.TORQUE_ENABLE.address] == CENTER_COMMAND:
             self._put(r.TORQUE_ENABLE, 0)
             encoder = self._position() + r.decode(r.HOMING_OFFSET, self._memory)
-            self._put(
-                r.HOMING_OFFSET, encoder % r.COUNTS_PER_TURN - r.COUNTS_PER_TURN // 2
-            )
+            self._put(r.HOMING_OFFSET, encoder % r.COUNTS_PER_TURN - r.COUNTS_PER_TURN // 2)
         self._target, self._speed = self._angle, 0.0
         if not self._has_goal:
             self._hold_present_position()
@@ -234,21 +224,14 @@ class Servo:
     def _refresh(self) -> None:
         """Work out what follows from the memory, so that ``update`` need not decode it every time."""
         mode = self._memory[r.OPERATING_MODE.address]
-        self._driving = (
-            bool(self._memory[r.TORQUE_ENABLE.address])
-            and mode == r.OperatingMode.POSITION
-        )
+        self._driving = bool(self._memory[r.TORQUE_ENABLE.address]) and mode == r.OperatingMode.POSITION
         if self._has_goal:
             self._goal = self._goal_angle()
         limit = self._memory[r.ACCELERATION.address]
         top = self._memory[r.MAX_ACCELERATION.address]
-        self._max_acceleration = (
-            (limit if 0 < limit < top else 0) * r.ACCELERATION_UNIT * RADIANS_PER_COUNT
-        )
+        self._max_acceleration = (limit if 0 < limit < top else 0) * r.ACCELERATION_UNIT * RADIANS_PER_COUNT
         self._max_speed = abs(self.get(r.GOAL_VELOCITY)) * RADIANS_PER_COUNT
-        self._torque_limit = (
-            min(self.get(r.MAX_TORQUE), self.get(r.TORQUE_LIMIT)) / 1000.0
-        )
+        self._torque_limit = min(self.get(r.MAX_TORQUE), self.get(r.TORQUE_LIMIT)) / 1000.0
         self._protective_torque = self.get(r.PROTECTIVE_TORQUE) / 100.0
         self._unloading = self.get(r.UNLOADING_CONDITION)
         self._max_temperature = self.get(r.MAX_TEMPERATURE)
@@ -294,14 +277,8 @@ class Servo:
 
     def _watch_load(self, load: float, dt: float) -> None:
         """Latch overload and overcurrent when they last longer than the protection times."""
-        self._overload_time = (
-            self._overload_time + dt if load > self._overload_level else 0.0
-        )
-        self._overcurrent_time = (
-            self._overcurrent_time + dt
-            if self.current > self._overcurrent_level
-            else 0.0
-        )
+        self._overload_time = self._overload_time + dt if load > self._overload_level else 0.0
+        self._overcurrent_time = self._overcurrent_time + dt if self.current > self._overcurrent_level else 0.0
         if self._overload_time > self._overload_patience:
             self._latched |= ErrorBits.OVERLOAD
             self._overload_sign = math.copysign(1.0, self._torque)

@@ -139,9 +139,7 @@ class ServoBus:
             os.close(master)
             raise
         self._master, self.port = master, port
-        self._thread = threading.Thread(
-            target=self._serve, name=f"servo bus {port}", daemon=True
-        )
+        self._thread = threading.Thread(target=self._serve, name=f"servo bus {port}", daemon=True)
         self._thread.start()
 
     def unplug(self) -> None:
@@ -153,11 +151,7 @@ class ServoBus:
         self._thread = None
         os.read(self._stop, 1)
         os.close(self._master)
-        if (
-            self.link is not None
-            and self.link.is_symlink()
-            and os.readlink(self.link) == self.port
-        ):
+        if self.link is not None and self.link.is_symlink() and os.readlink(self.link) == self.port:
             self.link.unlink()
 
     def close(self) -> None:
@@ -178,13 +172,9 @@ class ServoBus:
         if self.link is None:
             return
         if self.link.exists() and not self.link.is_symlink():
-            raise FileExistsError(
-                f"{self.link} exists and is not a symbolic link; the port's link cannot go there."
-            )
+            raise FileExistsError(f"{self.link} exists and is not a symbolic link; the port's link cannot go there.")
         if not self.link.parent.is_dir():
-            raise FileNotFoundError(
-                f"There is no folder {self.link.parent} for the port's link {self.link.name}."
-            )
+            raise FileNotFoundError(f"There is no folder {self.link.parent} for the port's link {self.link.name}.")
         new = self.link.with_name(f".{self.link.name}.{os.getpid()}")
         new.unlink(missing_ok=True)
         new.symlink_to(port)
@@ -206,9 +196,7 @@ class ServoBus:
         )
         with self._lock:
             current = 0.0
-            for servo, (angle, velocity, torque) in zip(
-                self.servos, state, strict=True
-            ):
+            for servo, (angle, velocity, torque) in zip(self.servos, state, strict=True):
                 servo.update(angle, velocity, torque, dt)
                 current += servo.current
             for servo in self.servos:
@@ -220,16 +208,12 @@ class ServoBus:
             )
         if commands != self._commands:
             self._commands = commands
-            plant.goal, plant.torque_enabled, plant.torque_limit = map(
-                np.array, commands
-            )
+            plant.goal, plant.torque_enabled, plant.torque_limit = map(np.array, commands)
 
     def place(self) -> None:
         """The plant's joints were put somewhere by hand: every servo makes that its goal."""
         with self._lock:
-            for servo, angle in zip(
-                self.servos, np.asarray(self.plant.position).tolist(), strict=True
-            ):
+            for servo, angle in zip(self.servos, np.asarray(self.plant.position).tolist(), strict=True):
                 servo.place(angle)
 
     # -- the line ----------------------------------------------------------------------------------------------
@@ -262,9 +246,7 @@ class ServoBus:
             received += data
             self._transmit(self._answers(received), delayed)
 
-    def _transmit(
-        self, answers: Iterable[bytes], delayed: list[tuple[float, bytes]]
-    ) -> None:
+    def _transmit(self, answers: Iterable[bytes], delayed: list[tuple[float, bytes]]) -> None:
         """Send the answers to one instruction at once, or let some be lost, spoilt or late."""
         faults = self.faults
         in_time = bytearray()
@@ -315,16 +297,10 @@ class ServoBus:
                 answers = self._carry_out(body[0], body[2], body[3:-1])
             yield from answers
 
-    def _carry_out(
-        self, servo_id: int, instruction: int, parameters: bytes
-    ) -> list[bytes]:
+    def _carry_out(self, servo_id: int, instruction: int, parameters: bytes) -> list[bytes]:
         """Carry out one instruction and return the answers to it."""
         speed = self._baud_rate()
-        listening = [
-            servo
-            for servo in self.servos
-            if not servo.muted and servo.baud_rate == speed
-        ]
+        listening = [servo for servo in self.servos if not servo.muted and servo.baud_rate == speed]
         self.packets += 1
         if instruction == SYNC_READ:
             return _sync_read(listening, parameters) if servo_id == BROADCAST else []
@@ -343,11 +319,7 @@ class ServoBus:
         return _BAUD_RATES.get(termios.tcgetattr(self._master)[5], 0)
 
 
-_BAUD_RATES = {
-    getattr(termios, f"B{rate}"): rate
-    for rate in r.BAUD_RATES
-    if hasattr(termios, f"B{rate}")
-}
+_BAUD_RATES = {getattr(termios, f"B{rate}"): rate for rate in r.BAUD_RATES if hasattr(termios, f"B{rate}")}
 
 
 def _carry_out(servo: Servo, instruction: int, parameters: bytes) -> bytes | None:
@@ -375,9 +347,7 @@ def _sync_read(servos: list[Servo], parameters: bytes) -> list[bytes]:
     address, length = parameters[:2]
     by_id = {servo.id: servo for servo in servos}
     wanted = [by_id[servo_id] for servo_id in parameters[2:] if servo_id in by_id]
-    return [
-        packet(servo.id, servo.errors, servo.read(address, length)) for servo in wanted
-    ]
+    return [packet(servo.id, servo.errors, servo.read(address, length)) for servo in wanted]
 
 
 def _sync_write(servos: list[Servo], parameters: bytes) -> None:
