@@ -1,0 +1,1 @@
+"""From observations to a timed plan of joint positions: checkpoints, pairing, seams, scheduling. No ROS."""

@@ -1,0 +1,225 @@
+"""Load any LeRobot policy for deployment: from a local folder, safetensors and JSON only, nothing downloaded."""
+
+import inspect
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lerobot.configs.policies import PreTrainedConfig
+from lerobot.configs.types import FeatureType
+from lerobot.policies.factory import get_policy_class, make_pre_post_processors
+from lerobot.policies.pretrained import PreTrainedPolicy
+from lerobot.utils.constants import OBS_STATE
+from lerobot.utils.import_utils import register_third_party_plugins
+
+from prana_ros.inference.prediction import LoadedPolicy
+from prana_ros.inference.spec import PolicySpec, StateRange
+from prana_ros.policies import prana_v2  # noqa: F401  (registers it with LeRobot)
+from prana_ros.policies.flow_policy import FlowPolicy
+from prana_ros.so101.units import Calibration, Units
+
+PREPROCESSOR = "policy_preprocessor.json"
+POSTPROCESSOR = "policy_postprocessor.json"
+_FILES = ("config.json", "model.safetensors", PREPROCESSOR, POSTPROCESSOR)
+_TRUSTED_STEPS = ("lerobot.", "lerobot_", "prana_ros.")
+"""Packages whose processor steps a checkpoint may name: a class path in a JSON file is code that gets run."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be loaded; the message is one sentence for the user."""
+
+
+def load_policy(
+    path: str | Path,
+    device: str = "auto",
+    *,
+    joint_names: Sequence[str] | None = None,
+    units: Units | None = None,
+    fps: float | None = None,
+    calibration: Calibration | None = None,
+) -> LoadedPolicy:
+    """Load a policy and its processors from a folder that ``lerobot-train`` or ``save_pretrained`` wrote.
+
+    Args:
+        path: the folder, or one that holds it as ``pretrained_model``.
+        device: ``cpu``, ``cuda``, ... or ``auto``: the GPU where there is one.
+        joint_names, units, fps: what the checkpoint does not say (only PRANA's do). Where it does, the
+            checkpoint's own word stays in the spec; comparing both is the gate's task.
+        calibration: of the robot's arm, for checkpoints in units of -100 … 100.
+
+    Raises:
+        CheckpointError: if the folder or one of its files is missing, the policy is unknown, the weights do not fit
+            or the device is not there.
+    """
+    folder = checkpoint_folder(path)
+    _refuse_foreign_steps(folder)
+    config = _read_config(folder, device)
+    policy = _read_weights(folder, config)
+    preprocessor, postprocessor = _read_processors(folder, config)
+    spec = _spec_of(policy)
+    spec = replace(
+        spec,
+        joint_names=spec.joint_names or (tuple(joint_names) if joint_names else None),
+        units=spec.units or units,
+        fps=spec.fps or fps or None,
+    )
+    image_keys = {_camera_name(key): key for key in config.image_features}
+    return LoadedPolicy(spec, policy, preprocessor, postprocessor, torch.device(config.device), image_keys, calibration)
+
+
+def checkpoint_folder(path: str | Path) -> Path:
+    """The folder with the checkpoint's files.
+
+    Raises:
+        CheckpointError: if it is not there or incomplete.
+    """
+    folder = Path(path).expanduser()
+    if not str(path):
+        raise CheckpointError("policy_path is empty: give the folder of a LeRobot checkpoint.")
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"policy_path {str(path)!r} is not a folder here; download a checkpoint from a hub first."
+        )
+    if not (folder / "config.json").is_file() and (folder / "pretrained_model").is_dir():
+        folder = folder / "pretrained_model"
+    missing = [name for name in _FILES if not (folder / name).is_file()]
+    if missing:
+        raise CheckpointError(f"policy_path {str(path)!r} is not a LeRobot checkpoint: {', '.join(missing)} missing.")
+    return folder
+
+
+def _read_config(folder: Path, device: str) -> PreTrainedConfig:
+    register_third_party_plugins()
+    kind = _read_json(folder / "config.json").get("type")
+    if kind not in PreTrainedConfig.get_known_choices():
+        known = ", ".join(sorted(PreTrainedConfig.get_known_choices()))
+        raise CheckpointError(f"Checkpoint {str(folder)!r} holds a policy of type {kind!r}; known are {known}.")
+    try:
+        config = PreTrainedConfig.from_pretrained(folder)
+    except Exception as error:
+        raise CheckpointError(f"The config.json of checkpoint {str(folder)!r} is not valid: {_line(error)}") from error
+    config.device = _device(device)
+    # The weights come from the checkpoint: nobody may fetch a backbone's from the network first.
+    if hasattr(config, "pretrained_backbone_weights"):
+        config.pretrained_backbone_weights = None
+    if hasattr(config, "load_vlm_weights"):
+        config.load_vlm_weights = False
+    return config
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise CheckpointError(f"device {name!r} is not available on this machine: {_line(error)}") from error
+    return name
+
+
+def _read_weights(folder: Path, config: PreTrainedConfig) -> PreTrainedPolicy:
+    policy_class = get_policy_class(config.type)
+    try:
+        # Strict: a tensor that the file lacks would keep random values and drive the arm with them.
+        policy = policy_class.from_pretrained(folder, config=config, local_files_only=True, strict=True)
+    except Exception as error:
+        raise CheckpointError(f"The weights of checkpoint {str(folder)!r} cannot be read: {_line(error)}") from error
+    return policy.eval().requires_grad_(False)
+
+
+def _read_processors(folder: Path, config: PreTrainedConfig) -> tuple[Any, Any]:
+    steps = [step.get("registry_name") for step in _read_json(folder / PREPROCESSOR)["steps"]]
+    overrides = {"device_processor": {"device": config.device}} if "device_processor" in steps else {}
+    try:
+        return make_pre_post_processors(config, pretrained_path=str(folder), preprocessor_overrides=overrides)
+    except Exception as error:
+        raise CheckpointError(f"The processors of checkpoint {str(folder)!r} cannot be read: {_line(error)}") from error
+
+
+def _refuse_foreign_steps(folder: Path) -> None:
+    for name in (PREPROCESSOR, POSTPROCESSOR):
+        for step in _read_json(folder / name).get("steps", []):
+            step_class = step.get("class", "")
+            if "registry_name" not in step and not step_class.startswith(_TRUSTED_STEPS):
+                raise CheckpointError(
+                    f"{name} of checkpoint {str(folder)!r} names the class {step_class!r}, not LeRobot's."
+                )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{str(path)!r} is not a JSON file: {_line(error)}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{str(path)!r} must hold a JSON object, got {type(content).__name__}.")
+    return content
+
+
+def _spec_of(policy: PreTrainedPolicy) -> PolicySpec:
+    """What the policy and its configuration say of themselves."""
+    config: Any = policy.config
+    state, action = config.robot_state_feature, config.action_feature
+    visual = config.image_features
+    joint_names = getattr(config, "joint_names", None)
+    arguments = inspect.signature(policy.predict_action_chunk).parameters
+    return PolicySpec(
+        kind=config.type,
+        joint_names=tuple(joint_names) if joint_names else None,
+        units=_units(config),
+        fps=getattr(config, "fps", None),
+        cameras={_camera_name(key): _image_shape(feature.shape) for key, feature in visual.items()},
+        other_inputs=tuple(
+            key
+            for key, feature in (config.input_features or {}).items()
+            if key != OBS_STATE and feature.type in (FeatureType.STATE, FeatureType.ENV)
+        ),
+        state_size=state.shape[0] if state else 0,
+        action_size=action.shape[0] if action else 0,
+        chunk_size=int(getattr(config, "chunk_size", None) or config.n_action_steps),
+        observation_steps=config.n_obs_steps,
+        denoising_steps=_denoising_steps(config),
+        takes_prefix="prev_chunk_left_over" in arguments,
+        state_range=_state_range(config),
+        noise_problem=policy.noise_problem() if isinstance(policy, FlowPolicy) else None,
+        calibration_fingerprint=getattr(config, "calibration_fingerprint", None),
+    )
+
+
+def _units(config: Any) -> Units | None:
+    """Checkpoints write the name of the units in lower case."""
+    name = getattr(config, "units", None)
+    return Units[name.upper()] if name else None
+
+
+def _camera_name(key: str) -> str:
+    """``observation.images.wrist`` is camera ``wrist``; ``observation.image`` is camera ``image``."""
+    return key.removeprefix("observation.").removeprefix("images.")
+
+
+def _image_shape(shape: Sequence[int]) -> tuple[int, int, int]:
+    channels, height, width = shape
+    return channels, height, width
+
+
+def _denoising_steps(config: Any) -> int:
+    for name in ("num_inference_steps", "num_steps", "num_train_timesteps"):
+        if getattr(config, name, None):
+            return int(getattr(config, name))
+    return 0
+
+
+def _state_range(config: Any) -> StateRange | None:
+    lower, upper = getattr(config, "state_min", None), getattr(config, "state_max", None)
+    if not lower or not upper:
+        return None
+    return StateRange(np.asarray(lower, dtype=float), np.asarray(upper, dtype=float))
+
+
+def _line(error: Exception) -> str:
+    """The error's text on one line."""
+    return " ".join(str(error).split()) or type(error).__name__

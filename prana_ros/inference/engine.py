@@ -1,0 +1,205 @@
+"""The engine: observations in, timed chunks of joint positions out, each going on from the plan that the arm follows.
+
+One inference is ``infer`` (predict), then, once the chunk was published, ``accept``: only what the arm was given
+becomes the running plan, from which the next chunk takes its prefix.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from prana_ros.inference.observations import Observation
+from prana_ros.inference.plan import NANOSECONDS, Plan, Seam, plan_of_chunk, replaced, seam_between
+from prana_ros.inference.prediction import LoadedPolicy, PolicyInput, Prediction
+from prana_ros.inference.scheduler import SAVED_STEPS, Latency, Mode, Scheduler
+from prana_ros.so101.figures import JOINT_NAMES
+
+WARM_UP_PREDICTIONS = 3
+_SEED_LIMIT = 2**63
+
+
+class ChunkError(RuntimeError):
+    """A chunk must not be sent to the arm; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How plans are made.
+
+    Args:
+        mode: continuous or rolling.
+        execute_steps: rolling only: steps of a chunk to execute before the saved ones; ``None``: all others.
+        saved_steps: steps of the running plan left for the crossing; ``None``: 3 (continuous) or 10 (rolling).
+        playback_rate: 1 plays actions at the rate of the training data, 0.5 at half of it.
+        seed: of the first chunk's noise; each further chunk counts one up.
+    """
+
+    mode: Mode = Mode.CONTINUOUS
+    execute_steps: int | None = None
+    saved_steps: int | None = None
+    playback_rate: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A predicted chunk: what it was made from, when, and the plan that it proposes."""
+
+    chunk_id: int
+    observation: Observation
+    started_ns: int
+    """When the inference began, on the clock of the stamps."""
+    plan: Plan
+    prediction: Prediction
+    prefix_length: int
+    noise_seed: int
+
+
+class InferenceEngine:
+    """Makes chunks with one policy. Used by one thread.
+
+    Raises:
+        ValueError: if the settings do not fit the policy's chunk.
+    """
+
+    def __init__(self, policy: LoadedPolicy, settings: Settings) -> None:
+        if not policy.spec.fps:
+            raise ValueError("The policy's frames per second are not known; set fps.")
+        if not settings.playback_rate > 0:
+            raise ValueError(f"playback_rate is {settings.playback_rate}, but must be above 0.")
+        self.policy = policy
+        self.settings = settings
+        self.step_ns = round(NANOSECONDS / (policy.spec.fps * settings.playback_rate))
+        saved = SAVED_STEPS[settings.mode] if settings.saved_steps is None else settings.saved_steps
+        self._length = _chunk_length(policy.spec.chunk_size, settings, saved)
+        self.scheduler = Scheduler(settings.mode, self.step_ns, saved)
+        self.latency = Latency()
+        self._chunks = 0
+        self._task = ""
+        self._running: Plan | None = None
+
+    @property
+    def running(self) -> Plan | None:
+        """The plan that the arm follows, as far as the engine knows; ``None`` before the first chunk of a run."""
+        return self._running
+
+    def warm_up(self) -> None:
+        """Predict a few times from made-up observations, and throw the actions away.
+
+        The first prediction allocates and compiles; the others estimate the latency until some are measured.
+        """
+        rng = np.random.default_rng(0)
+        spec = self.policy.spec
+        history = [
+            PolicyInput(
+                np.zeros(len(JOINT_NAMES)),
+                {name: rng.integers(0, 256, (h, w, c), dtype=np.uint8) for name, (c, h, w) in spec.cameras.items()},
+            )
+            for _ in range(spec.observation_steps)
+        ]
+        for repetition in range(WARM_UP_PREDICTIONS):
+            prediction = self.policy.predict(history)
+            if repetition:
+                self.latency.add_warm_up(_duration(prediction))
+        self.policy.reset()
+
+    def start(self, task: str) -> None:
+        """Begin a run: forget the running plan, keep the measured latencies."""
+        self._task = task
+        self._running = None
+        self.policy.reset()
+
+    def next_start_ns(self) -> int | None:
+        """The earliest time (ns) of the next inference; ``None`` for at once."""
+        return self.scheduler.start_ns(self._running, self.latency.p95)
+
+    def infer(self, observation: Observation, now: Callable[[], int]) -> Chunk:
+        """Predict the chunk that begins at the observation's time.
+
+        Args:
+            now: the clock of the stamps, in ns.
+
+        Raises:
+            ChunkError: if the policy fails or returns something that is not a chunk of finite joint positions.
+        """
+        started_ns = now()
+        self._chunks += 1
+        seed = (self.settings.seed + self._chunks - 1) % _SEED_LIMIT
+        prefix = self._prefix(observation.t_obs_ns, started_ns)
+        try:
+            prediction = self.policy.predict(observation.history, self._task, prefix, seed)
+        except Exception as error:
+            raise ChunkError(f"The policy failed: {' '.join(str(error).split()) or type(error).__name__}") from error
+        positions = _checked(prediction.positions)[: self._length].copy()
+        if prefix is not None:
+            positions[: len(prefix)] = prefix
+        plan = plan_of_chunk(observation.t_obs_ns, positions, self.step_ns)
+        length = 0 if prefix is None else len(prefix)
+        return Chunk(self._chunks, observation, started_ns, plan, prediction, length, seed)
+
+    def seam(self, chunk: Chunk, now_ns: int) -> Seam | None:
+        """How a chunk that is sent now joins the running plan; ``None`` if there is none.
+
+        Raises:
+            ChunkError: if the whole chunk is past by now.
+        """
+        if chunk.plan.end_ns <= now_ns:
+            late = (now_ns - chunk.plan.end_ns) / NANOSECONDS
+            raise ChunkError(
+                f"The chunk came {late:.2f} s after its own end: the inference is slower than its actions."
+            )
+        return None if self._running is None else seam_between(self._running, chunk.plan, now_ns)
+
+    def accept(self, chunk: Chunk, now_ns: int) -> None:
+        """The chunk was sent to the arm now: it becomes the running plan, and its latency counts.
+
+        Raises:
+            ValueError: if the whole chunk is past, which ``seam`` finds before it is sent.
+        """
+        self._running = replaced(self._running, chunk.plan, now_ns)
+        self.measure(chunk, now_ns)
+
+    def measure(self, chunk: Chunk, now_ns: int) -> None:
+        """Count the latency of a chunk that is ready now, sent or not."""
+        self.latency.add((now_ns - chunk.started_ns) / NANOSECONDS)
+
+    def _prefix(self, t_obs_ns: int, now_ns: int) -> np.ndarray | None:
+        """Positions (P, 6) that the arm has in the chunk's first steps; ``None`` where the policy takes none."""
+        if self._running is None or not self.policy.spec.takes_prefix:
+            return None
+        length = self.scheduler.prefix_length(self._running, t_obs_ns, now_ns, self.latency.p95, self._length)
+        if length == 0:
+            return None
+        return self._running.at(t_obs_ns + self.step_ns * np.arange(length))
+
+
+def _chunk_length(chunk_size: int, settings: Settings, saved_steps: int) -> int:
+    """Steps of a chunk that are used."""
+    if not 0 <= saved_steps < chunk_size:
+        raise ValueError(
+            f"saved_steps is {saved_steps}, but must be from 0 to {chunk_size - 1}: a chunk has {chunk_size}."
+        )
+    if settings.mode is Mode.CONTINUOUS or settings.execute_steps is None:
+        return chunk_size
+    if not 1 <= settings.execute_steps <= chunk_size - saved_steps:
+        raise ValueError(
+            f"execute_steps is {settings.execute_steps}, but must be from 1 to {chunk_size - saved_steps}: "
+            f"a chunk has {chunk_size} steps, of which {saved_steps} are saved."
+        )
+    return settings.execute_steps + saved_steps
+
+
+def _checked(positions: np.ndarray) -> np.ndarray:
+    if positions.ndim != 2 or positions.shape[1] != len(JOINT_NAMES) or not len(positions):
+        raise ChunkError(
+            f"The policy returned actions of shape {positions.shape}; (steps, {len(JOINT_NAMES)}) is needed."
+        )
+    bad = [name for name, column in zip(JOINT_NAMES, positions.T, strict=True) if not np.isfinite(column).all()]
+    if bad:
+        raise ChunkError(f"The policy returned positions that are not finite for {', '.join(bad)}.")
+    return positions
+
+
+def _duration(prediction: Prediction) -> float:
+    return prediction.preprocess_time + prediction.context_time + prediction.denoise_time + prediction.postprocess_time

@@ -1,0 +1,233 @@
+"""Pair the newest images and joint state by their time of capture. Nothing is ever filled in.
+
+The observation is made at t_obs, the oldest among the newest stamps of the inputs. Every input gives its newest
+sample at or before t_obs, with half its own period of grace: two cameras that are not synchronised pair with their
+nearest frames.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from prana_ros.inference.plan import NANOSECONDS
+from prana_ros.inference.prediction import PolicyInput
+from prana_ros.so101.figures import JOINT_NAMES
+
+JOINT_STATES = "joint_states"
+"""The name of the joint state among the inputs."""
+FUTURE_TOLERANCE = 0.1
+"""How far (s) a stamp may lie in the future: clocks of one machine agree, another host's may not."""
+_GAPS = 100
+_ENOUGH_GAPS = 5
+_LOST_RATIO = 1.75
+
+
+class InputError(RuntimeError):
+    """An input is missing, frozen, too old or unusable; the message is one sentence that names it."""
+
+
+@dataclass(frozen=True)
+class InputReading:
+    """One input of an observation: stamp of capture (ns), age (s), frames received and lost since the activation."""
+
+    name: str
+    stamp_ns: int
+    age: float
+    received: int
+    lost: int
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the policy sees at ``t_obs_ns``: one ``PolicyInput`` per observation step, the newest last."""
+
+    t_obs_ns: int
+    history: tuple[PolicyInput, ...]
+    readings: tuple[InputReading, ...]
+
+    @property
+    def skew(self) -> float:
+        """Newest minus oldest of the stamps used (s)."""
+        stamps = [reading.stamp_ns for reading in self.readings]
+        return (max(stamps) - min(stamps)) / NANOSECONDS
+
+
+@dataclass
+class InputStream:
+    """The recent samples of one input and what its stamps say about losses."""
+
+    name: str
+    keep_ns: int
+    samples: deque[tuple[int, Any]] = field(default_factory=deque)
+    received: int = 0
+    lost: int = 0
+    repeated: int = 0
+    """Messages since the newest sample whose stamp was not newer."""
+    fault: str = ""
+    """Why the last message could not be used."""
+    _gaps: deque[int] = field(default_factory=lambda: deque(maxlen=_GAPS))
+
+    def add(self, stamp_ns: int, value: Any) -> None:
+        """Store a sample. One that is not newer than the last is counted and dropped."""
+        self.received += 1
+        self.fault = ""
+        if self.samples and stamp_ns <= self.samples[-1][0]:
+            self.repeated += 1
+            return
+        if self.samples:
+            self._count_lost(stamp_ns - self.samples[-1][0])
+        self.repeated = 0
+        self.samples.append((stamp_ns, value))
+        # The newest sample at or before the horizon stays: it may be the one to pair with.
+        while len(self.samples) > 1 and self.samples[1][0] <= stamp_ns - self.keep_ns:
+            self.samples.popleft()
+
+    def clear(self) -> None:
+        """Forget the samples, not the counts."""
+        self.samples.clear()
+        self.repeated = 0
+
+    @property
+    def period_ns(self) -> int:
+        """The median gap between stamps; 0 while unknown."""
+        return int(np.median(self._gaps)) if self._gaps else 0
+
+    def newest_until(self, time_ns: int) -> tuple[int, Any] | None:
+        """The newest sample at or before a time, with half a period of grace."""
+        limit = time_ns + self.period_ns // 2
+        return next((sample for sample in reversed(self.samples) if sample[0] <= limit), None)
+
+    def _count_lost(self, gap: int) -> None:
+        self._gaps.append(gap)
+        if len(self._gaps) == _ENOUGH_GAPS:
+            self.lost += sum(self._missing(earlier) for earlier in self._gaps)
+        elif len(self._gaps) > _ENOUGH_GAPS:
+            self.lost += self._missing(gap)
+
+    def _missing(self, gap: int) -> int:
+        """Frames missing in a gap; jitter below three quarters of a period is none."""
+        ratio = gap / self.period_ns
+        return round(ratio) - 1 if ratio > _LOST_RATIO else 0
+
+
+class ObservationBuffer:
+    """The newest samples of all inputs that a policy needs. Any thread may add and observe.
+
+    Args:
+        cameras: names of the cameras.
+        step_ns: time between the observations of a history.
+        observation_steps: length of the history.
+        max_age: age (s) above which an input is too old to act on.
+    """
+
+    def __init__(self, cameras: Iterable[str], step_ns: int, observation_steps: int = 1, max_age: float = 0.5) -> None:
+        self._step_ns = step_ns
+        self._observation_steps = observation_steps
+        self._max_age = max_age
+        keep_ns = round(max_age * NANOSECONDS) + observation_steps * step_ns
+        self._cameras = tuple(cameras)
+        self._streams = {name: InputStream(name, keep_ns) for name in (*self._cameras, JOINT_STATES)}
+        self._lock = threading.Lock()
+
+    def add_image(self, camera: str, stamp_ns: int, image: np.ndarray) -> None:
+        """Store an image (H, W, 3) uint8 rgb."""
+        with self._lock:
+            self._streams[camera].add(stamp_ns, image)
+
+    def add_joint_state(self, stamp_ns: int, names: Sequence[str], positions: Sequence[float]) -> None:
+        """Store a joint state in rad, matched by name; one with a joint missing or not finite becomes a fault."""
+        values = dict(zip(names, positions, strict=False))
+        missing = [name for name in JOINT_NAMES if name not in values]
+        if missing:
+            self.report_fault(JOINT_STATES, f"Input {JOINT_STATES!r} lacks the position of {', '.join(missing)}.")
+            return
+        state = np.array([values[name] for name in JOINT_NAMES], dtype=np.float64)
+        bad = [name for name, value in zip(JOINT_NAMES, state, strict=True) if not np.isfinite(value)]
+        if bad:
+            self.report_fault(JOINT_STATES, f"Input {JOINT_STATES!r} gives no finite position of {', '.join(bad)}.")
+            return
+        with self._lock:
+            self._streams[JOINT_STATES].add(stamp_ns, state)
+
+    def report_fault(self, name: str, sentence: str) -> None:
+        """A message of an input came that cannot be used; holds until a good one comes."""
+        with self._lock:
+            self._streams[name].received += 1
+            self._streams[name].fault = sentence
+
+    def clear(self) -> None:
+        """Forget all samples, so that the next observation is made of what comes from now on."""
+        with self._lock:
+            for stream in self._streams.values():
+                stream.clear()
+
+    def lost(self) -> dict[str, int]:
+        """Frames lost by each input since the buffer was made: gaps in the stamps of capture."""
+        with self._lock:
+            return {name: stream.lost for name, stream in self._streams.items()}
+
+    def observe(self, now_ns: int) -> Observation:
+        """Pair the inputs.
+
+        Raises:
+            InputError: if one is missing, frozen, too old, from the future or unusable.
+        """
+        with self._lock:
+            sentences = [text for stream in self._streams.values() if (text := self._complaint(stream, now_ns))]
+            if sentences:
+                raise InputError(" ".join(sentences))
+            t_obs_ns = min(stream.samples[-1][0] for stream in self._streams.values())
+            targets = [t_obs_ns - k * self._step_ns for k in reversed(range(self._observation_steps))]
+            paired = [{name: self._sample(stream, t) for name, stream in self._streams.items()} for t in targets]
+            readings = tuple(
+                self._reading(stream, paired[-1][stream.name][0], now_ns) for stream in self._streams.values()
+            )
+        too_old = [reading for reading in readings if reading.age > self._max_age]
+        if too_old:
+            raise InputError(" ".join(self._age_sentence(reading.name, reading.age) for reading in too_old))
+        history = tuple(
+            PolicyInput(samples[JOINT_STATES][1], {camera: samples[camera][1] for camera in self._cameras})
+            for samples in paired
+        )
+        return Observation(t_obs_ns, history, readings)
+
+    def _complaint(self, stream: InputStream, now_ns: int) -> str:
+        """Why an input cannot be used now; empty if it can."""
+        if stream.fault:
+            return stream.fault
+        if not stream.samples:
+            return f"Input {stream.name!r} has published nothing."
+        age = (now_ns - stream.samples[-1][0]) / NANOSECONDS
+        if age < -FUTURE_TOLERANCE:
+            return (
+                f"Input {stream.name!r} is stamped {-age:.2f} s in the future; "
+                f"at most {FUTURE_TOLERANCE:.2f} s is allowed (do all nodes use the same clock?)."
+            )
+        if age <= self._max_age:
+            return ""
+        if stream.repeated:
+            return (
+                f"Input {stream.name!r} is frozen: its stamp has not changed for {age:.2f} s "
+                f"while {stream.repeated} messages came."
+            )
+        return self._age_sentence(stream.name, age)
+
+    def _age_sentence(self, name: str, age: float) -> str:
+        return f"Input {name!r} is {age:.2f} s old; at most {self._max_age:.2f} s is allowed."
+
+    def _sample(self, stream: InputStream, time_ns: int) -> tuple[int, Any]:
+        """The sample of an input for a time, not more than one step too old for its place in the history."""
+        sample = stream.newest_until(time_ns)
+        if sample is None or (
+            self._observation_steps > 1 and sample[0] <= time_ns - max(self._step_ns, stream.period_ns)
+        ):
+            raise InputError(f"Input {stream.name!r} has no sample yet for every time that the policy looks back to.")
+        return sample
+
+    @staticmethod
+    def _reading(stream: InputStream, stamp_ns: int, now_ns: int) -> InputReading:
+        return InputReading(stream.name, stamp_ns, (now_ns - stamp_ns) / NANOSECONDS, stream.received, stream.lost)
