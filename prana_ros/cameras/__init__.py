@@ -1,0 +1,1 @@
+"""Frame sources: whatever can stand behind a camera node. No ROS."""

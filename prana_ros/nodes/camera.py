@@ -1,0 +1,141 @@
+"""Camera node: the ROS shell around a frame source.
+
+Named after the camera (``table``, ``wrist``), it publishes ``~/image_raw`` (rgb8), ``~/camera_info`` with the same
+stamp, and ``~/image_raw/compressed`` (JPEG) while somebody subscribes to it. Stamps are times of capture.
+"""
+
+import sys
+import threading
+import time
+
+import cv2
+import numpy as np
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from prana_ros.cameras.file import FileSource
+from prana_ros.cameras.intrinsics import Intrinsics, IntrinsicsError, read_intrinsics, uncalibrated
+from prana_ros.cameras.source import CameraError, Frame, FrameSource
+from prana_ros.nodes import qos
+from prana_ros.nodes.camera_info import camera_info_msg, path_of_url
+from prana_ros.nodes.lifecycle import PranaNode, run_node
+from prana_ros.nodes.messages import image_to_msg
+from prana_ros.nodes.parameters import declare
+
+JPEG_QUALITY = 90
+RETRY_PERIOD = 1.0
+"""Seconds between attempts to open a camera that stopped delivering."""
+
+
+class CameraNode(PranaNode):
+    """Publishes what a frame source delivers."""
+
+    def __init__(self) -> None:
+        super().__init__("camera")
+        declare(self, "source", "file", "What delivers the frames.", choices=("file",))
+        declare(self, "path", "", "Picture, folder of pictures or video that the file source plays over and over.")
+        declare(self, "width", 0, "Width of the images in pixels; 0 takes the source's.", range=(0, 7680))
+        declare(self, "height", 0, "Height of the images in pixels; 0 takes the source's.", range=(0, 4320))
+        declare(self, "fps", 30.0, "Frames a second.", range=(1.0, 240.0))
+        declare(self, "frame_id", "", "Optical frame of the images; empty for NAME_optical_frame.")
+        declare(self, "camera_info_url", "", "Calibration: file:///…, package://PACKAGE/… or a path; empty for none.")
+        self._source: FrameSource | None = None
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def configure(self) -> None:
+        """Open the source and the calibration; refuse what cannot be played."""
+        if not self.value("path"):
+            raise CameraError("path is empty; name a picture, a folder of pictures or a video.")
+        source = FileSource(self.value("path"), self.value("fps"), self.value("width"), self.value("height"))
+        source.open()
+        self._source = source
+        self._intrinsics = self._read_intrinsics(*source.size)
+        self._frame_id = self.value("frame_id") or f"{self.get_name()}_optical_frame"
+        self._images = self.create_lifecycle_publisher(Image, "~/image_raw", qos.IMAGE_PUB)
+        self._compressed = self.create_lifecycle_publisher(CompressedImage, "~/image_raw/compressed", qos.IMAGE_PUB)
+        self._infos = self.create_lifecycle_publisher(CameraInfo, "~/camera_info", qos.LATCHED)
+
+    def activate(self) -> None:
+        """Start the capture thread."""
+        self._stopping.clear()
+        self._thread = threading.Thread(target=self._capture, name="capture", daemon=True)
+        self._thread.start()
+
+    def deactivate(self) -> None:
+        """Stop the capture thread after its current frame."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def cleanup(self) -> None:
+        """Close the source."""
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+    def _read_intrinsics(self, width: int, height: int) -> Intrinsics:
+        url = self.value("camera_info_url")
+        if not url:
+            return uncalibrated(width, height)
+        intrinsics = read_intrinsics(path_of_url(url))
+        if (intrinsics.width, intrinsics.height) != (width, height):
+            raise IntrinsicsError(
+                f"The camera calibration {url} is for images of {intrinsics.width}x{intrinsics.height}, "
+                f"but this camera's are {width}x{height}."
+            )
+        return intrinsics
+
+    def _capture(self) -> None:
+        """Thread: publish frame after frame until told to stop; open the camera again when it fails."""
+        assert self._source is not None
+        while not self._stopping.is_set():
+            try:
+                frame = self._source.read()
+            except CameraError as error:
+                self.get_logger().error(f"{error} Trying to open the camera again every {RETRY_PERIOD:g} s.")
+                self._reopen(self._source)
+                continue
+            self._publish(frame)
+
+    def _reopen(self, source: FrameSource) -> None:
+        source.close()
+        while not self._stopping.wait(RETRY_PERIOD):
+            try:
+                source.open()
+            except CameraError:
+                continue
+            if source.size != (self._intrinsics.width, self._intrinsics.height):
+                self.get_logger().warning(f"The camera came back with images of another size, {source.size}.")
+                source.close()
+                continue
+            self.get_logger().info("The camera delivers frames again.")
+            return
+
+    def _publish(self, frame: Frame) -> None:
+        stamp_ns = self.now_ns() - (time.monotonic_ns() - frame.stamp_ns)
+        if stamp_ns <= 0:
+            return  # simulated time has not begun: there is no stamp for this frame yet
+        self._images.publish(image_to_msg(frame.image, "rgb8", stamp_ns, self._frame_id))
+        info = camera_info_msg(self._intrinsics, stamp_ns, self._frame_id)
+        self._infos.publish(info)
+        if self._compressed.get_subscription_count():
+            self._compressed.publish(
+                CompressedImage(header=info.header, format="rgb8; jpeg compressed bgr8", data=_jpeg(frame.image))
+            )
+
+
+def _jpeg(image: np.ndarray) -> bytes:
+    """JPEG of an image (H, W, 3) uint8, red first."""
+    blue_first = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return encoded.tobytes()
+
+
+def main() -> int:
+    """Run the node until it is stopped."""
+    return run_node(CameraNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
