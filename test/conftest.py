@@ -1,0 +1,42 @@
+"""Fixtures of all tests; see `support` for what they return."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from support.environment import isolate
+from support.processes import Processes
+
+# Before anything imports rclpy or LeRobot: both read the environment when they are imported.
+_DIRECTORY = Path(tempfile.mkdtemp(prefix="prana_ros_test_"))
+_DOMAIN_LOCK = isolate(_DIRECTORY)
+
+# How long an example takes says nothing here: the machine is shared with the processes of other tests.
+settings.register_profile("shared_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared_machine")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_DIRECTORY, ignore_errors=True)
+    _DOMAIN_LOCK.close()
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    """Start real processes; all of them are ended after the test."""
+    started = Processes(tmp_path)
+    yield started
+    started.end()
+
+
+@pytest.fixture
+def ros() -> Iterator["RosProbe"]:  # noqa: F821 (rclpy is not wanted by tests of the core)
+    """A spinning node in the test process, in the test run's ROS domain."""
+    from support.ros import RosProbe
+
+    probe = RosProbe()
+    yield probe
+    probe.close()

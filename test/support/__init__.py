@@ -1,0 +1,1 @@
+"""What the tests share: processes that are ended, a node that looks at the running graph."""

@@ -1,0 +1,121 @@
+"""A node in the test process that calls services, watches topics and walks lifecycle nodes through their states."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.action import ActionClient
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
+
+TRANSITIONS = {
+    "configure": Transition.TRANSITION_CONFIGURE,
+    "activate": Transition.TRANSITION_ACTIVATE,
+    "deactivate": Transition.TRANSITION_DEACTIVATE,
+    "cleanup": Transition.TRANSITION_CLEANUP,
+}
+_SHUTDOWN = {
+    State.PRIMARY_STATE_UNCONFIGURED: Transition.TRANSITION_UNCONFIGURED_SHUTDOWN,
+    State.PRIMARY_STATE_INACTIVE: Transition.TRANSITION_INACTIVE_SHUTDOWN,
+    State.PRIMARY_STATE_ACTIVE: Transition.TRANSITION_ACTIVE_SHUTDOWN,
+}
+
+
+class Collector:
+    """Messages of one topic, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.messages: list[Any] = []
+
+    def wait(self, count: int = 1, timeout: float = 20.0) -> list[Any]:
+        """Return the messages once there are at least `count`."""
+        wait_until(lambda: len(self.messages) >= count, timeout, lambda: f"{len(self.messages)} messages came")
+        return self.messages
+
+    def wait_for(self, accept: Callable[[Any], bool], timeout: float = 20.0) -> Any:
+        """Return the first message that is accepted, whether it came already or is still to come."""
+        wait_until(lambda: any(map(accept, self.messages)), timeout, lambda: f"the last was {self.messages[-1:]}")
+        return next(message for message in self.messages if accept(message))
+
+
+class RosProbe:
+    """A node with its own context, spinning in a thread."""
+
+    def __init__(self) -> None:
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, signal_handler_options=SignalHandlerOptions.NO)
+        self.node = rclpy.create_node("test_probe", context=self.context)
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._spin)
+        self._thread.start()
+
+    def collect(self, topic: str, message_type: type, qos: QoSProfile | int) -> Collector:
+        """Collect the messages of a topic from now on."""
+        collector = Collector()
+        self.node.create_subscription(message_type, topic, collector.messages.append, qos)
+        return collector
+
+    def publisher(self, topic: str, message_type: type, qos: QoSProfile | int, timeout: float = 20.0) -> Any:
+        """Return a publisher that somebody listens to."""
+        publisher = self.node.create_publisher(message_type, topic, qos)
+        wait_until(lambda: publisher.get_subscription_count() > 0, timeout, lambda: f"nobody listens to {topic}")
+        return publisher
+
+    def call(self, service: str, service_type: type, request: Any = None, timeout: float = 20.0) -> Any:
+        """Call a service and return its response."""
+        client = self.node.create_client(service_type, service)
+        try:
+            assert client.wait_for_service(timeout), f"the service {service} does not exist"
+            return self.result(client.call_async(request or service_type.Request()), timeout)
+        finally:
+            self.node.destroy_client(client)
+
+    def action(self, name: str, action_type: type, timeout: float = 20.0) -> ActionClient:
+        """Return a client of an action server that exists."""
+        client = ActionClient(self.node, action_type, name)
+        assert client.wait_for_server(timeout), f"the action {name} does not exist"
+        return client
+
+    def result(self, future: Any, timeout: float = 20.0) -> Any:
+        """Return the result of a future."""
+        wait_until(future.done, timeout, lambda: "no answer came")
+        return future.result()
+
+    def state(self, node: str) -> str:
+        """Return the lifecycle state of a node."""
+        return self.call(f"{node}/get_state", GetState).current_state.label
+
+    def change_state(self, node: str, transition: str, timeout: float = 60.0) -> bool:
+        """Walk a node through configure, activate, deactivate, cleanup or shutdown; return whether it succeeded."""
+        if transition == "shutdown":
+            number = _SHUTDOWN[self.call(f"{node}/get_state", GetState).current_state.id]
+        else:
+            number = TRANSITIONS[transition]
+        request = ChangeState.Request(transition=Transition(id=number))
+        return self.call(f"{node}/change_state", ChangeState, request, timeout).success
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self._ended.set()
+        self._thread.join()
+        self.node.destroy_node()
+        rclpy.shutdown(context=self.context)
+
+    def _spin(self) -> None:
+        while not self._ended.is_set():
+            self._executor.spin_once(timeout_sec=0.05)
+
+
+def wait_until(condition: Callable[[], bool], timeout: float, otherwise: Callable[[], str]) -> None:
+    """Wait until the condition holds; fail with `otherwise()` after `timeout` seconds."""
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, f"{otherwise()} in {timeout} s"
+        time.sleep(0.01)
