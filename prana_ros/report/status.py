@@ -1,0 +1,77 @@
+"""The state of a running graph in one line."""
+
+import math
+from collections import deque
+
+import numpy as np
+
+from prana_ros.report.records import ArmRecord, ChunkRecord, SeriesRecord
+
+WINDOW = 10.0
+"""Seconds of chunks over which rate, latency and seams are taken."""
+
+
+class Status:
+    """Keeps the newest reports and says in one line how the run goes."""
+
+    def __init__(self) -> None:
+        self.arm: ArmRecord | None = None
+        self.series: SeriesRecord | None = None
+        self._chunks: deque[ChunkRecord] = deque()
+
+    def on_arm(self, record: ArmRecord) -> None:
+        """Take a report of the driver."""
+        self.arm = record
+
+    def on_series(self, record: SeriesRecord) -> None:
+        """Take a report of the series of episodes."""
+        if record.state != "running":
+            # The pause between two episodes is no slow chunk.
+            self._chunks = deque()
+        self.series = record
+
+    def on_chunk(self, record: ChunkRecord) -> None:
+        """Take a chunk report."""
+        chunks = self._chunks
+        chunks.append(record)
+        while chunks[0].time < record.time - WINDOW:
+            chunks.popleft()
+
+    def line(self) -> str:
+        """Return episode and state, arm mode, chunk rate, latency, frames lost and seam, as far as known."""
+        chunks = list(self._chunks)
+        parts = [self._episode(), f"arm {self.arm.mode}" if self.arm else "arm not seen"]
+        if self.arm and self.arm.stop_message:
+            parts.append(self.arm.stop_message)
+        if chunks:
+            parts += [_rate(chunks), _latency(chunks), _lost(chunks[-1]), _seam(chunks)]
+        return " | ".join(part for part in parts if part)
+
+    def _episode(self) -> str:
+        if self.series is None:
+            return ""
+        series = self.series
+        return f"episode {series.episode + 1}/{series.episodes} {series.state} {series.elapsed:.0f} s"
+
+
+def _rate(chunks: list[ChunkRecord]) -> str:
+    published = [chunk for chunk in chunks if chunk.published]
+    if not published:
+        return f"no chunk: {chunks[-1].reason}"
+    span = published[-1].time - published[0].time
+    return f"{(len(published) - 1) / span:.1f} chunks/s" if span > 0.0 else "first chunk"
+
+
+def _latency(chunks: list[ChunkRecord]) -> str:
+    return f"latency {1e3 * float(np.median([chunk.latency for chunk in chunks])):.0f} ms"
+
+
+def _lost(chunk: ChunkRecord) -> str:
+    lost = sum(seen.frames_lost for name, seen in chunk.inputs.items() if name != "joint_states")
+    return f"{lost} frames lost"
+
+
+def _seam(chunks: list[ChunkRecord]) -> str:
+    steps = [max(map(abs, chunk.seam_position_step)) for chunk in chunks if chunk.seam_position_step]
+    steps = [step for step in steps if math.isfinite(step)]
+    return f"seam {math.degrees(max(steps)):.1f}°" if steps else ""
