@@ -1,0 +1,1 @@
+"""Episodes: series of them, and what they leave behind. No rclpy."""

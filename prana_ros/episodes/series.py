@@ -1,0 +1,97 @@
+"""A series of episodes: reset, run, note the outcome, again."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+SUCCESS = "success"
+TIMEOUT = "timeout"
+
+
+class SeriesState(Enum):
+    """What the series is doing."""
+
+    IDLE = "idle"
+    RESETTING = "resetting"
+    RUNNING = "running"
+    DONE = "done"
+
+
+class StageError(RuntimeError):
+    """The scene could not be reset or the policy could not run; the message is one sentence."""
+
+
+class Interrupted(Exception):
+    """The series was told to end before it was over."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an episode ended. After one that is ``final`` no other may begin: somebody has to look at the arm first."""
+
+    outcome: str
+    final: bool = False
+
+
+class Stage(Protocol):
+    """Where the episodes take place. Both calls block and raise :class:`Interrupted` when the series is to end."""
+
+    def reset(self, episode: int) -> None:
+        """Make everything ready for the episode, counted from 0, or raise :class:`StageError`."""
+
+    def run(self, episode: int) -> Ending:
+        """Let the policy drive the arm, or raise :class:`StageError`."""
+
+
+@dataclass
+class Series:
+    """Runs the episodes one after the other, in the thread that calls :meth:`run`.
+
+    ``on_change`` is called in that thread after every change of the state. Reading the fields from other threads is
+    safe: each is replaced, never changed in place.
+    """
+
+    stage: Stage
+    episodes: int
+    on_change: Callable[[], None] = lambda: None
+    state: SeriesState = SeriesState.IDLE
+    episode: int = 0
+    outcomes: tuple[str, ...] = ()
+    interrupted: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every episode ran to an end of its own: success or timeout."""
+        return len(self.outcomes) == self.episodes and set(self.outcomes) <= {SUCCESS, TIMEOUT}
+
+    def run(self) -> None:
+        """Run the series until it is over or interrupted."""
+        for episode in range(self.episodes):
+            self.episode = episode
+            ending = self._run_episode(episode)
+            self.outcomes = (*self.outcomes, ending.outcome)
+            if ending.final:
+                break
+        self._change(SeriesState.DONE)
+
+    def _run_episode(self, episode: int) -> Ending:
+        try:
+            self._change(SeriesState.RESETTING)
+            self.stage.reset(episode)
+        except StageError as error:
+            return Ending(f"aborted: {error}", final=True)
+        except Interrupted:
+            return Ending("aborted: interrupted", final=True)
+        try:
+            self._change(SeriesState.RUNNING)
+            return self.stage.run(episode)
+        except StageError as error:
+            return Ending(f"aborted: {error}")
+        except Interrupted:
+            return Ending("aborted: interrupted", final=True)
+
+    def _change(self, state: SeriesState) -> None:
+        self.state = state
+        self.on_change()
