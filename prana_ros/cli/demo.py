@@ -1,0 +1,140 @@
+"""``prana demo``: the packaged policy on the twin, and a report of what it did."""
+
+import argparse
+import platform
+import time
+from pathlib import Path
+
+import numpy as np
+from rclpy.node import Node
+
+from prana_ros import resources
+from prana_ros.cli.deploy import graph_of, output_folder, with_real_time_factor
+from prana_ros.cli.session import run_graph
+from prana_ros.cli.terminal import Terminal
+from prana_ros.graph import TWIN_CAMERAS, DeployOptions
+from prana_ros.nodes.observer import observe_motion, observe_reports
+from prana_ros.report.log import RunLog
+from prana_ros.report.plot import plot_joints
+from prana_ros.report.records import ArmRecord, ChunkRecord, JointRecord, SeriesRecord
+from prana_ros.report.summary import summarize
+from prana_ros.report.video import SideBySideVideo
+
+MOVING = 0.02
+"""rad; a joint that was commanded this far from where it began means that the arm moves."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="watch the packaged policy put a screwdriver in a box, on the twin",
+        description="Run episodes of the packaged policy on the twin through the whole graph; write a video, a plot "
+        "of the joints and the log.",
+    )
+    parser.add_argument("--episodes", type=int, default=3, help="number of episodes (default: 3)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first scene (default: 0)")
+    parser.add_argument("--scene", default="standard", help="scenes of the twin (default: standard)")
+    parser.add_argument("--policy-path", default="", help="another checkpoint (default: the packaged one)")
+    parser.add_argument("--device", default="cpu", help="device of the policy (default: cpu)")
+    parser.add_argument(
+        "--real-time-factor", type=float, default=0.0, help="speed of the twin's clock (default: chosen)"
+    )
+    parser.add_argument("--output", type=Path, help="folder of the report (default: outputs/demo-<date>)")
+    parser.set_defaults(func=demo)
+
+
+class Recorder:
+    """Notes a run: the log, and the video as it happens."""
+
+    def __init__(self, video: SideBySideVideo) -> None:
+        self.log = RunLog()
+        self.first_motion: float | None = None
+        self._video = video
+        self._origin: tuple[float, ...] | None = None
+        self._caption = ""
+
+    def observe(self, node: Node) -> None:
+        """Subscribe to everything that is noted."""
+        observe_reports(node, self)
+        observe_motion(node, TWIN_CAMERAS, self)
+
+    def on_chunk(self, record: ChunkRecord) -> None:
+        """Take a chunk report."""
+        self.log.chunks.append(record)
+
+    def on_arm(self, record: ArmRecord) -> None:
+        """Take a report of the driver."""
+        self.log.arm.append(record)
+
+    def on_series(self, record: SeriesRecord) -> None:
+        """Take a report of the series of episodes."""
+        self.log.series.append(record)
+        self._caption = f"episode {record.episode + 1} of {record.episodes}: {record.state} {record.elapsed:.1f} s"
+
+    def on_measured(self, record: JointRecord) -> None:
+        """Take a measurement of the joints."""
+        self.log.measured.append(record)
+
+    def on_commanded(self, record: JointRecord) -> None:
+        """Take a command to the joints."""
+        self.log.commanded.append(record)
+        self._origin = self._origin or record.position
+        if self.first_motion is None and np.abs(np.subtract(record.position, self._origin)).max() > MOVING:
+            self.first_motion = time.monotonic()
+
+    def on_frame(self, camera: str, time: float, image: np.ndarray) -> None:
+        """Take a camera's frame."""
+        self._video.add(camera, time, image, self._caption)
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """Run the subcommand; return its exit code: 0 if every episode ran to an end, whatever its outcome."""
+    start = time.monotonic()
+    options = DeployOptions(
+        sim=True,
+        policy_path=arguments.policy_path or str(resources.packaged("checkpoints", "twin_v2")),
+        device=arguments.device,
+        episodes=arguments.episodes,
+        scene=arguments.scene,
+        seed=arguments.seed,
+        real_time_factor=arguments.real_time_factor,
+    )
+    folder = arguments.output or output_folder("demo")
+    folder.mkdir(parents=True, exist_ok=True)
+    terminal = Terminal(folder / "run.log")
+    video = SideBySideVideo(folder / "video.mp4", TWIN_CAMERAS)
+    recorder = Recorder(video)
+    try:
+        options = with_real_time_factor(options, terminal)
+        result = run_graph(graph_of(options), folder, terminal, recorder.observe)
+        video.close()
+        wait = recorder.first_motion - start if recorder.first_motion else None
+        _report(recorder.log, folder, options, terminal, wait, result.failure)
+    finally:
+        video.close()
+        terminal.close()
+    return result.exit_code
+
+
+def _report(
+    log: RunLog, folder: Path, options: DeployOptions, terminal: Terminal, wait: float | None, failure: str
+) -> None:
+    """Print the summary and write the log and the plot."""
+    terminal.say("")
+    terminal.say(summarize(log, options.real_time_factor))
+    terminal.say(f"{'start':<11}the arm moved after {wait:.1f} s" if wait else f"{'start':<11}the arm never moved")
+    log.write(
+        folder / "log.json",
+        machine=f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}",
+        date=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        policy=options.policy_path,
+        scene=options.scene,
+        seed=options.seed,
+        real_time_factor=options.real_time_factor,
+        seconds_to_motion=wait,
+        failure=failure,
+    )
+    if log.episodes():
+        plot_joints(log, folder / "joints.png")
+    terminal.say(f"{'written':<11}{', '.join(sorted(str(path) for path in folder.iterdir() if path.is_file()))}")

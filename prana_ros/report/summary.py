@@ -1,0 +1,71 @@
+"""The figures of a run as text."""
+
+import math
+from typing import Any
+
+from prana_ros.report.log import Episode, RunLog
+
+
+def summarize(log: RunLog, real_time_factor: float = 1.0) -> str:
+    """Return the outcome of every episode and the figures of the run, a line each."""
+    figures = log.figures()
+    rows = [
+        ("episodes", _outcomes(log.episodes())),
+        ("chunks", _chunks(figures)),
+        ("seams", _seams(figures)),
+        ("servo loop", _servo_loop(figures)),
+        ("frames", _frames(figures["frames"])),
+        ("clock", "real time" if real_time_factor == 1.0 else f"{real_time_factor:g} of real time, on /clock"),
+    ]
+    return "\n".join(f"{name:<11}{text}" for name, text in rows)
+
+
+def _outcomes(episodes: list[Episode]) -> str:
+    if not episodes:
+        return "none ran"
+    successes = sum(episode.outcome == "success" for episode in episodes)
+    listed = "\n".join(f"{'':<13}{e.index + 1}: {e.outcome} after {e.duration:.1f} s" for e in episodes)
+    return f"{successes} of {len(episodes)} succeeded\n{listed}"
+
+
+def _chunks(figures: dict[str, Any]) -> str:
+    latency = figures["latency_s"]
+    if latency is None:
+        return f"none published, {figures['chunks_not_published']} held back"
+    text = (
+        f"{figures['chunks']} published, latency p50 {1e3 * latency['p50']:.0f} ms, p95 {1e3 * latency['p95']:.0f} ms"
+    )
+    held_back = figures["chunks_not_published"]
+    return f"{text}, {held_back} held back" if held_back else text
+
+
+def _seams(figures: dict[str, Any]) -> str:
+    position, velocity = figures["seam_position_rad"], figures["seam_velocity_rad_per_s"]
+    if position is None:
+        return "none"
+    text = f"position step p50 {_degrees(position['p50'])}, p95 {_degrees(position['p95'])}"
+    if velocity is None:
+        return text
+    return f"{text}; velocity step p50 {_degrees(velocity['p50'])}/s, p95 {_degrees(velocity['p95'])}/s"
+
+
+def _servo_loop(figures: dict[str, Any]) -> str:
+    if figures["servo_rate_hz"] is None:
+        return "not seen"
+    return (
+        f"{figures['servo_rate_hz']:.1f} Hz, period error p99 {1e3 * figures['servo_period_error_p99_s']:.1f} ms "
+        f"(worst 10 s), {figures['commands_lost']} of {figures['commands_sent']} commands lost"
+    )
+
+
+def _frames(frames: dict[str, dict[str, int]]) -> str:
+    if not frames:
+        return "none seen"
+    parts = []
+    for name, count in frames.items():
+        parts.append(f"{name} {count['lost']} of {count['received'] + count['lost']} lost")
+    return ", ".join(parts)
+
+
+def _degrees(angle: float) -> str:
+    return f"{math.degrees(angle):.2f}°"
