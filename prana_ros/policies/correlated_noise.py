@@ -1,0 +1,167 @@
+"""Noise with the correlation of the training set's action chunks.
+
+Smooth chunks from smooth noise: with Σ the correlation matrix of the normalised, flattened chunks (H·A entries),
+
+    Σ_reg = β·Σ + (1 − β)·I,    L·Lᵀ = Σ_reg,    ε = L·z,    z ~ N(0, I).
+
+Flow matching of a with this noise is ordinary flow matching of y = L⁻¹·a with the loss metric LᵀL. The policy keeps
+L and the covariance C (inpainting needs it) in its checkpoint, beside a flag that they were fitted and a hash of the
+normalisation statistics in which they were.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+JITTER = 1e-6
+CONSTANT_STD = 1e-6
+HASH_BYTES = 32
+
+
+class UnfittedNoiseError(RuntimeError):
+    """The policy's noise was not fitted, or was fitted under other normalisation statistics."""
+
+
+@dataclass(frozen=True)
+class NoiseFit:
+    """Result of :func:`fit_noise`; d = H·A.
+
+    Attributes:
+        cholesky: L (d, d), lower triangular, float64.
+        covariance: C of the normalised chunks (d, d), float64, shrunk as the correlation is.
+        num_chunks: whole chunks seen.
+        shrinkage: λ in [0, 1] towards the identity.
+    """
+
+    cholesky: np.ndarray
+    covariance: np.ndarray
+    num_chunks: int
+    shrinkage: float
+
+
+def statistics_hash(mean: ArrayLike, std: ArrayLike) -> bytes:
+    """32 bytes that identify an action normalisation, at the float32 precision in which processors store it."""
+    digest = hashlib.sha256()
+    for values in (mean, std):
+        digest.update(np.ascontiguousarray(np.asarray(values, dtype="<f4").ravel()).tobytes())
+    return digest.digest()
+
+
+def _whole_chunks(actions: np.ndarray, chunk_size: int) -> np.ndarray:
+    """All windows of ``chunk_size`` steps inside one episode (T, A), flattened: (T − H + 1, H·A)."""
+    if len(actions) < chunk_size:
+        return np.empty((0, chunk_size * actions.shape[1]))
+    windows = np.lib.stride_tricks.sliding_window_view(actions, chunk_size, axis=0)
+    return windows.transpose(0, 2, 1).reshape(len(windows), -1)
+
+
+def _shrinkage(correlation: np.ndarray, fourth_moment: float, independent: float) -> float:
+    """Ledoit and Wolf's optimal weight (2004, lemma 3.4) towards the identity, for standardised entries.
+
+    Args:
+        fourth_moment: mean of |z|⁴ over the standardised chunks.
+        independent: number of independent samples.
+    """
+    distance = np.square(correlation - np.eye(len(correlation))).sum()
+    if distance == 0:
+        return 1.0
+    variance = (fourth_moment - np.square(correlation).sum()) / max(independent, 1.0)
+    return float(np.clip(variance / distance, 0, 1))
+
+
+def fit_noise(episodes: Iterable[np.ndarray], chunk_size: int, beta: float = 0.5) -> NoiseFit:
+    """Fit L and C to the whole chunks of normalised episodes, each (T, A).
+
+    Windows one step apart are nearly the same chunk, so the shrinkage counts N / H independent ones among N windows.
+    Entries that never vary get the identity's rows in the correlation and zeros in the covariance.
+
+    Raises:
+        ValueError: if no episode is as long as a chunk, or an action is not finite.
+    """
+    if not 0 <= beta <= 1:
+        raise ValueError(f"noise_beta must be in [0, 1], got {beta}")
+    kept = [np.asarray(episode, dtype=np.float64) for episode in episodes]
+    if not all(np.isfinite(actions).all() for actions in kept):
+        raise ValueError("cannot fit the noise: the dataset has an action that is not finite")
+    count = sum(max(0, len(actions) - chunk_size + 1) for actions in kept)
+    if count == 0:
+        longest = max(map(len, kept), default=0)
+        raise ValueError(
+            f"cannot fit the noise: chunk_size is {chunk_size}, but the longest episode has {longest} frames; "
+            "allowed: a chunk_size not above the longest episode"
+        )
+
+    def chunks() -> Iterator[np.ndarray]:  # made anew for each pass: all windows at once would not fit in memory
+        return (_whole_chunks(actions, chunk_size) for actions in kept)
+
+    mean = sum(w.sum(0) for w in chunks()) / count
+    second = sum((w - mean).T @ (w - mean) for w in chunks()) / count
+    std = np.sqrt(np.diag(second))
+    varies = std > CONSTANT_STD
+    scale = np.where(varies, std, 1.0)
+    correlation = np.where(np.outer(varies, varies), second / np.outer(scale, scale), 0.0)
+    np.fill_diagonal(correlation, 1.0)
+
+    fourth = sum((np.square((w - mean) / scale)[:, varies].sum(1) ** 2).sum() for w in chunks()) / count
+    block = correlation[np.ix_(varies, varies)]
+    shrinkage = _shrinkage(block, fourth, count / chunk_size)
+    identity = np.eye(len(correlation))
+    correlation = (1 - shrinkage) * correlation + shrinkage * identity
+    regularised = beta * correlation + (1 - beta) * identity + JITTER * identity
+    deviation = np.where(varies, std, 0.0)
+    return NoiseFit(
+        cholesky=np.linalg.cholesky(regularised),
+        covariance=correlation * np.outer(deviation, deviation),
+        num_chunks=count,
+        shrinkage=shrinkage,
+    )
+
+
+class CorrelatedNoise(nn.Module):
+    """L, C, the flag and the hash as buffers of a policy. Unfitted: white noise, C the identity."""
+
+    def __init__(self, chunk_size: int, action_dim: int):
+        super().__init__()
+        self.chunk_size = chunk_size
+        self.action_dim = action_dim
+        size = chunk_size * action_dim
+        self.register_buffer("cholesky", torch.eye(size))
+        self.register_buffer("covariance", torch.eye(size))
+        self.register_buffer("noise_is_fitted", torch.tensor(False))
+        self.register_buffer("statistics_hash", torch.zeros(HASH_BYTES, dtype=torch.uint8))
+
+    @property
+    def is_fitted(self) -> bool:
+        return bool(self.noise_is_fitted)
+
+    def fitted_under(self, digest: bytes) -> bool:
+        """Whether the noise was fitted, under the normalisation with this :func:`statistics_hash`."""
+        return self.is_fitted and bytes(self.statistics_hash.tolist()) == digest
+
+    def set_fit(self, fit: NoiseFit, digest: bytes) -> None:
+        """Take over a fit made in the normalisation with this :func:`statistics_hash`."""
+        with torch.no_grad():
+            self.cholesky.copy_(torch.from_numpy(fit.cholesky))
+            self.covariance.copy_(torch.from_numpy(fit.covariance))
+            self.statistics_hash.copy_(torch.tensor(list(digest), dtype=torch.uint8))
+            self.noise_is_fitted.fill_(True)
+
+    def correlation(self) -> Tensor:
+        """Σ_reg = L·Lᵀ, float64 (d, d)."""
+        cholesky = self.cholesky.double()
+        return cholesky @ cholesky.T
+
+    def colour(self, white: Tensor) -> Tensor:
+        """ε = L·z for white noise (..., H, A)."""
+        return (white.flatten(-2) @ self.cholesky.T).view_as(white)
+
+    def sample(self, *shape: int, generator: torch.Generator | None = None) -> Tensor:
+        """Noise chunks (*shape, H, A), on the buffers' device unless the generator is on another."""
+        device = self.cholesky.device if generator is None else generator.device
+        white = torch.randn(*shape, self.chunk_size, self.action_dim, generator=generator, device=device)
+        return self.colour(white.to(self.cholesky.device, self.cholesky.dtype))

@@ -1,0 +1,57 @@
+"""Rolling inpainting: a new chunk that continues the actions the robot is still going to execute.
+
+Let O be the given entries (the first steps of the chunk) and U the others. After the Euler step that ends at time t,
+
+    x_O* = (1 − t)·a_O + t·ε_O,    δ = x_O* − x_O,    x_O ← x_O*,    x_U ← x_U + M_t·δ,
+    M_t = S_t,UO·S_t,OO⁻¹,         S_t = t²·Σ_reg + (1 − t)²·C   at max(t, 0.05).
+
+For Gaussian actions with covariance C and noise of covariance Σ_reg, S_t is the covariance of x_t, so M_t is the
+regression of the free entries on the given ones. The floor on t is there because the matrix at t = 0 amplifies a
+network's velocity errors into the free entries.
+"""
+
+import torch
+from torch import Tensor
+
+TIME_FLOOR = 0.05
+
+
+def inpainting_gains(correlation: Tensor, covariance: Tensor, times: Tensor, given: int) -> Tensor:
+    """M_t for each of ``times``: (len(times), d − given, given), float32, solved in float64.
+
+    Args:
+        correlation: Σ_reg, the covariance of the noise (d, d).
+        covariance: C, the covariance of the normalised action chunks (d, d).
+        given: the number of leading entries that are given, in 1 … d.
+    """
+    correlation, covariance = correlation.double(), covariance.double()
+    t = times.double().clamp(min=TIME_FLOOR)[:, None, None].to(correlation.device)
+    mixture = t**2 * correlation + (1 - t) ** 2 * covariance
+    gains = torch.linalg.solve(mixture[:, :given, :given], mixture[:, :given, given:])
+    return gains.transpose(1, 2).float().contiguous()
+
+
+class Inpainting:
+    """The correction for one chunk: hold the given entries on their path and carry the others along."""
+
+    def __init__(self, prefix: Tensor, noise: Tensor, times: Tensor, gains: Tensor):
+        """
+        Args:
+            prefix: the given actions a_O, normalised (B, P, A).
+            noise: the initial noise of the whole chunk (B, H, A).
+            times: the time after each Euler step (n,); the last is 0.
+            gains: M_t for each of them, from :func:`inpainting_gains` with given = P·A.
+        """
+        self._prefix = prefix.flatten(1)
+        self._noise = noise.flatten(1)[:, : self._prefix.shape[1]]
+        self._times = times.tolist()
+        self._gains = gains
+
+    def __call__(self, x: Tensor, step: int) -> Tensor:
+        """x (B, H, A) after Euler step ``step``, corrected; the given entries are exact at the last step."""
+        t = self._times[step]
+        given = self._prefix.shape[1]
+        flat = x.flatten(1)
+        target = (1 - t) * self._prefix + t * self._noise
+        free = flat[:, given:] + (target - flat[:, :given]) @ self._gains[step].T
+        return torch.cat([target, free], dim=1).view_as(x)
