@@ -92,7 +92,7 @@ def _add_appearance(root: ET.Element) -> None:
     visual = _add(root, "visual")
     # A shadow map or multisampling would cost more than everything else in a frame.
     _add(visual, "quality", shadowsize=0, offsamples=0)
-    _add(visual, "headlight", ambient="0.32 0.32 0.34", diffuse="0.26 0.26 0.26", specular="0.05 0.05 0.05")
+    _add(visual, "headlight", ambient="0.35 0.35 0.37", diffuse="0.27 0.27 0.27", specular="0.05 0.05 0.05")
     _add(visual, "map", znear=0.005, zfar=10)
     _add(visual, "global", offwidth=1920, offheight=1080)
     asset = _add(root, "asset")
@@ -185,7 +185,7 @@ def _add_wrist_camera(gripper: ET.Element, prefix: str) -> None:
 
 def _add_table(world: ET.Element) -> None:
     _add(world, "light", name="ceiling", type="directional", pos="0.3 0.2 1.5", dir="-0.25 -0.15 -1",
-         diffuse="0.33 0.33 0.31", specular="0.15 0.15 0.15", castshadow="false")  # fmt: skip
+         diffuse="0.38 0.38 0.36", specular="0.15 0.15 0.15", castshadow="false")  # fmt: skip
     _add(world, "light", name="window", type="directional", pos="0.5 -1 1", dir="-0.5 0.8 -0.5",
          diffuse="0.16 0.17 0.19", specular="0 0 0", castshadow="false")  # fmt: skip
     rotation = look_at(TABLE_CAMERA_POSITION, TABLE_CAMERA_TARGET)
@@ -194,7 +194,7 @@ def _add_table(world: ET.Element) -> None:
     _add(world, "geom", name="table", type="box", size="0.55 0.70 0.02", pos="0.20 0.10 -0.02", material="table",
          rgba="0.74 0.67 0.56 1", **_STATIC)  # fmt: skip
     _add(world, "geom", name="mat", type="box", size="0.16 0.27 0.0003", pos="0.235 0.0 0", material="table",
-         rgba="0.30 0.36 0.37 1", contype=0, conaffinity=0)  # fmt: skip
+         rgba="0.33 0.41 0.42 1", contype=0, conaffinity=0)  # fmt: skip
     _add(world, "geom", name="floor", type="plane", size="4 4 0.1", pos="0 0 -0.75", rgba="0.52 0.54 0.56 1",
          contype=0, conaffinity=0)  # fmt: skip
 
