@@ -15,6 +15,7 @@ from prana_ros.simulation.scene import DISTRIBUTIONS, scene_distribution
 
 
 def main() -> int:
+    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--episodes", type=int, default=450, help="successful episodes to write (default: 450)")
     parser.add_argument("--fps", type=int, default=10, help="frames a second (default: 10)")

@@ -34,21 +34,25 @@ class SimulatedArm:
 
     @property
     def position(self) -> np.ndarray:
+        """Joint angles, rad."""
         with self._lock:
             return self._data.qpos[self._qpos]
 
     @property
     def velocity(self) -> np.ndarray:
+        """Joint velocities, rad/s."""
         with self._lock:
             return self._data.qvel[self._qvel]
 
     @property
     def torque(self) -> np.ndarray:
+        """What the servos exert at the joints, N·m."""
         with self._lock:
             return self._data.actuator_force[self._actuators]
 
     @property
     def goal(self) -> np.ndarray:
+        """Goal angles, rad; ``ValueError`` unless they are six finite numbers."""
         with self._lock:
             return self._data.ctrl[self._actuators]
 
@@ -62,6 +66,7 @@ class SimulatedArm:
 
     @property
     def torque_enabled(self) -> np.ndarray:
+        """bool: which servos pull."""
         return self._enabled.copy()
 
     @torque_enabled.setter
@@ -72,6 +77,7 @@ class SimulatedArm:
 
     @property
     def torque_limit(self) -> np.ndarray:
+        """Fraction 0..1 of the stall torque."""
         return self._limit.copy()
 
     @torque_limit.setter

@@ -35,7 +35,7 @@ SETTLE_TIME = 0.4
 
 @dataclass(frozen=True)
 class Demonstration:
-    """One recorded episode of T frames: ``images`` camera -> (T, H, W, 3) uint8, ``state`` and ``action`` (T, 6) rad."""
+    """One episode of T frames: ``images`` by camera (T, H, W, 3) uint8, ``state`` and ``action`` (T, 6) in rad."""
 
     seed: int
     outcome: str
@@ -53,6 +53,7 @@ class JointNoise:
         self._value = np.zeros(5)
 
     def sample(self) -> np.ndarray:
+        """The noise (6,) of the next control step, rad."""
         kick = NOISE_SIGMA * np.sqrt(1 - self._decay**2)
         self._value = self._decay * self._value + kick * self._rng.standard_normal(5)
         return np.append(self._value, 0.0)
@@ -150,7 +151,9 @@ class DemonstrationDataset:
         action = radians_to_lerobot(demonstration.action).astype(np.float32)
         for index in range(len(state)):
             pictures = {f"observation.images.{name}": frames[index] for name, frames in demonstration.images.items()}
-            self._dataset.add_frame({"observation.state": state[index], "action": action[index], "task": TASK, **pictures})
+            self._dataset.add_frame(
+                {"observation.state": state[index], "action": action[index], "task": TASK, **pictures}
+            )
         self._dataset.save_episode()
 
     def close(self) -> None:

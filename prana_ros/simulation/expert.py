@@ -48,6 +48,7 @@ class Grip:
     gripper: float
 
     def as_array(self) -> np.ndarray:
+        """The coordinates (6,), in the order of the fields."""
         return np.array([self.azimuth, self.radius, self.height, self.pitch, self.roll, self.gripper])
 
 
@@ -61,9 +62,13 @@ def inverse_kinematics(grips: np.ndarray) -> np.ndarray:
     up = height + _HAND * np.sin(pitch) - _SHOULDER[1]
     reach, upper, lower = np.hypot(forward, up), np.hypot(*_UPPER), np.hypot(*_LOWER)
     if (reach > upper + lower).any() or (reach < abs(upper - lower)).any():
-        raise ValueError(f"the wrist would be {float(np.max(reach)):.3f} m from the shoulder, reach is {upper + lower:.3f} m")
+        raise ValueError(
+            f"the wrist would be {float(np.max(reach)):.3f} m from the shoulder, reach is {upper + lower:.3f} m"
+        )
     towards = -np.arctan2(up, forward)
-    lift = towards - np.arccos((upper**2 + reach**2 - lower**2) / (2 * upper * reach)) + np.arctan2(_UPPER[1], _UPPER[0])
+    lift = (
+        towards - np.arccos((upper**2 + reach**2 - lower**2) / (2 * upper * reach)) + np.arctan2(_UPPER[1], _UPPER[0])
+    )
     forearm = towards + np.arccos((lower**2 + reach**2 - upper**2) / (2 * lower * reach))
     elbow = forearm + np.arctan2(_LOWER[1], _LOWER[0]) - lift
     return np.stack([-azimuth, lift, elbow, pitch - lift - elbow, roll, gripper], axis=-1)

@@ -8,10 +8,13 @@ import math
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
+import mujoco
 import numpy as np
 
 from prana_ros.simulation.scene import BOX_HEIGHT, BOX_INNER, BOX_WALL, TOOL_BACK, TOOL_RADIUS, TOOL_TIP
 from prana_ros.so101.figures import ACTUATOR, GRIPPER_ROTATION, JOINTS, LINKS, TOOL_CENTER_POINT, Joint, Link
+
+Vector = Sequence[float] | np.ndarray
 
 TIMESTEP = 0.002
 SECOND_ARM = "leader_"
@@ -23,7 +26,7 @@ TABLE_CAMERA_TARGET = (0.17, -0.02, 0.03)
 
 _PLASTIC, _PALE, _SERVO, _JAW = "0.95 0.60 0.14 1", "0.93 0.92 0.88 1", "0.13 0.13 0.15 1", "0.97 0.70 0.20 1"
 
-# Shapes of each link: (type, size, position, direction of the shape's own z or None, colour), in mm in the link's frame.
+# Shapes of each link: type, half sizes (cylinder: radius, half height), position, colour; mm in the link's frame.
 _Shape = tuple[str, Sequence[float], Sequence[float], str]
 _SHAPES: dict[str, list[_Shape]] = {
     "base": [
@@ -79,7 +82,7 @@ def build_mjcf(arms: int = 1) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
-def look_at(position: Sequence[float], target: Sequence[float], up: Sequence[float] = (0, 0, 1)) -> np.ndarray:
+def look_at(position: Vector, target: Vector, up: Vector = (0, 0, 1)) -> np.ndarray:
     """Rotation matrix (columns: right, up, backwards) of a MuJoCo camera at ``position`` that looks at ``target``."""
     backwards = np.asarray(position, float) - np.asarray(target, float)
     backwards /= np.linalg.norm(backwards)
@@ -106,16 +109,17 @@ def _add_arm(world: ET.Element, actuators: ET.Element, prefix: str, position: Se
     links = {link.name: link for link in LINKS}
     body = _add(world, "body", name=prefix + "base", pos=_text(position))
     _add_link(body, links["base"], prefix, np.zeros(3))
-    bodies, origins = {"base": body}, {"base": np.zeros(3)}
+    bodies = {"base": body}
+    origins: dict[str, np.ndarray] = {"base": np.zeros(3)}
     for joint in JOINTS:
         origin = np.array(joint.origin)
         if joint.child == "jaw":
             body = _add(bodies[joint.parent], "body", name=prefix + joint.child, pos=_text(origin))
         else:
             offset = origin - origins[joint.parent]
-            rotation = {"mat": np.array(GRIPPER_ROTATION)} if joint.child == "gripper" else {"mat": np.eye(3)}
+            rotation = np.array(GRIPPER_ROTATION) if joint.child == "gripper" else np.eye(3)
             body = _add(bodies[joint.parent], "body", name=prefix + joint.child, pos=_text(offset),
-                        quat=_text(_quaternion(rotation["mat"])))  # fmt: skip
+                        quat=_text(_quaternion(rotation)))  # fmt: skip
         bodies[joint.child], origins[joint.child] = body, origin
         _add_joint(body, joint, prefix)
         _add_link(body, links[joint.child], prefix, origin if joint.child == "jaw" else np.zeros(3))
@@ -142,8 +146,8 @@ def _add_link(body: ET.Element, link: Link, prefix: str, frame_origin: np.ndarra
         _add_shape(body, shape, color, size=_text(np.array(size) / 1000), pos=_text(np.array(position) / 1000))
     if link.name == "gripper":
         rotation = np.diag([-1.0, 1.0, -1.0])  # the fixed frame is turned by pi about y
-        _add(body, "site", name=prefix + "gripper_frame", pos=_text(TOOL_CENTER_POINT), quat=_text(_quaternion(rotation)),
-             size="0.002", rgba="0 0 0 0")  # fmt: skip
+        _add(body, "site", name=prefix + "gripper_frame", pos=_text(TOOL_CENTER_POINT),
+             quat=_text(_quaternion(rotation)), size="0.002", rgba="0 0 0 0")  # fmt: skip
 
 
 def _add_limbs(bodies: dict[str, ET.Element]) -> None:
@@ -235,13 +239,11 @@ def _add(parent: ET.Element, tag: str, **attributes: object) -> ET.Element:
     return ET.SubElement(parent, tag, {name: str(value) for name, value in attributes.items()})
 
 
-def _text(values: Sequence[float] | np.ndarray) -> str:
+def _text(values: Vector) -> str:
     return " ".join(f"{float(value):.9g}" for value in values)
 
 
 def _quaternion(rotation: np.ndarray) -> np.ndarray:
-    import mujoco
-
     quaternion = np.zeros(4)
     mujoco.mju_mat2Quat(quaternion, np.ascontiguousarray(rotation).ravel())
     return quaternion

@@ -131,7 +131,11 @@ def _direction(angle: float) -> np.ndarray:
 
 
 def _color(rng: np.random.Generator, hue: tuple[float, float], saturation: float, value: float) -> Color:
-    hue_, saturation, value = rng.uniform(*hue) % 1.0, saturation + rng.uniform(-0.05, 0.05), value + rng.uniform(-0.05, 0.05)
+    hue_, saturation, value = (
+        rng.uniform(*hue) % 1.0,
+        saturation + rng.uniform(-0.05, 0.05),
+        value + rng.uniform(-0.05, 0.05),
+    )
     return colorsys.hsv_to_rgb(hue_, saturation, value)
 
 

@@ -12,7 +12,14 @@ import mujoco
 import numpy as np
 
 from prana_ros.simulation.arm import SimulatedArm
-from prana_ros.simulation.mjcf import SECOND_ARM, TABLE_CAMERA_POSITION, TABLE_CAMERA_TARGET, TIMESTEP, build_mjcf, look_at
+from prana_ros.simulation.mjcf import (
+    SECOND_ARM,
+    TABLE_CAMERA_POSITION,
+    TABLE_CAMERA_TARGET,
+    TIMESTEP,
+    build_mjcf,
+    look_at,
+)
 from prana_ros.simulation.scene import TOOL_RADIUS, Scene
 from prana_ros.simulation.task import TaskState, task_state
 from prana_ros.so101.figures import REST_POSE
