@@ -43,7 +43,7 @@ class DeployOptions:
     port: str = ""
     robot_id: str = ""
     policy_path: str = ""
-    device: str = "cpu"
+    device: str = "auto"
     task: str = "Put the screwdriver in the box."
     episodes: int = 1
     episode_time: float = 30.0
@@ -180,18 +180,23 @@ def _camera(name: str, settings: dict[str, Any]) -> NodeSpec:
     return NodeSpec(name, PACKAGE, "camera", settings, _config("camera.yaml"))
 
 
-def _driver(options: DeployOptions) -> NodeSpec:
-    parameters: dict[str, Any] = {"port": options.port, "robot_id": options.robot_id}
+def _robot(options: DeployOptions) -> dict[str, Any]:
+    """Whose calibration it is: LeRobot's file of the arm, or the one that comes with the twin."""
     if options.sim:
-        parameters = {
-            "port": options.port or twin_port(),
-            "robot_id": TWIN_ROBOT_ID,
-            "calibration_dir": _config("calibration"),
-        }
+        return {"robot_id": TWIN_ROBOT_ID, "calibration_dir": _config("calibration")}
+    return {"robot_id": options.robot_id}
+
+
+def _driver(options: DeployOptions) -> NodeSpec:
+    port = options.port or twin_port() if options.sim else options.port
     # The way to rest is slow on purpose, slower still where the twin runs below real time.
-    stop_time = 30.0 / options.real_time_factor
     return NodeSpec(
-        "so101_driver", PACKAGE, "so101_driver", parameters, _config("so101_driver.yaml"), stop_time=stop_time
+        "so101_driver",
+        PACKAGE,
+        "so101_driver",
+        {"port": port, **_robot(options)},
+        _config("so101_driver.yaml"),
+        stop_time=30.0 / options.real_time_factor,
     )
 
 
@@ -199,8 +204,10 @@ def _policy(options: DeployOptions) -> NodeSpec:
     parameters = {
         "policy_path": options.policy_path,
         "device": options.device,
+        "cameras": list(TWIN_CAMERAS if options.sim else options.cameras),
         "playback_rate": options.playback_rate,
         "dry_run": options.dry_run,
+        **_robot(options),
     }
     return NodeSpec("policy", PACKAGE, "policy", parameters, _config("policy.yaml"))
 

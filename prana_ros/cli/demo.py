@@ -36,7 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the first scene (default: 0)")
     parser.add_argument("--scene", default="standard", help="scenes of the twin (default: standard)")
     parser.add_argument("--policy-path", default="", help="another checkpoint (default: the packaged one)")
-    parser.add_argument("--device", default="cpu", help="device of the policy (default: cpu)")
+    parser.add_argument("--device", default="auto", help="device of the policy (default: a GPU where there is one)")
     parser.add_argument(
         "--real-time-factor", type=float, default=0.0, help="speed of the twin's clock (default: chosen)"
     )

@@ -15,7 +15,7 @@ HELP = {
     "port": "serial port of the arm; on the twin, where to put the link to its port",
     "robot_id": "id that the arm was calibrated under",
     "policy_path": "folder of the policy checkpoint",
-    "device": "device of the policy: cpu, cuda, cuda:1, ...",
+    "device": "device of the policy: cpu, cuda, cuda:1, ..., or auto for a GPU where there is one",
     "task": "the task in words",
     "episodes": "number of episodes",
     "episode_time": "seconds after which an episode ends",
@@ -74,7 +74,7 @@ def read_cameras(text: str) -> dict[str, Any]:
     """
     if not text.strip():
         return {}
-    source = "cameras"
+    source = "text of cameras"
     if text.endswith((".yaml", ".yml", ".json")):
         source = f"cameras file {text}"
         try:

@@ -142,8 +142,8 @@ class Supervisor:
             self._wait(future.done, spec, verb)
             if not future.result().success:
                 time.sleep(LAST_WORDS)
-                said = self._processes[spec.name].last_error or "it did not say why."
-                raise GraphFailed(f"{spec.name} {said}")
+                said = self._processes[spec.name].last_error or f"cannot {verb}, and does not say why."
+                raise GraphFailed(f"{spec.name}: {said}")
         finally:
             self._node.destroy_client(client)
 

@@ -22,6 +22,7 @@ class Terminal:
         self._live = stream.isatty()
         self._lock = threading.RLock()
         self._status = ""
+        self._printed = ""
         self._status_due = 0.0
         self._log = log_path.open("w", encoding="utf-8")
 
@@ -35,10 +36,11 @@ class Terminal:
             self._log.close()
 
     def say(self, text: str) -> None:
-        """Print a message to the user."""
+        """Print a message to the user, unless a node has just said the same."""
         with self._lock:
             self._note(f"prana: {text}")
-            self._print(text)
+            if text != self._printed:
+                self._print(text)
 
     def status(self, text: str) -> None:
         """Show the state of the run: in place on a terminal, else as a line every ten seconds."""
@@ -64,6 +66,7 @@ class Terminal:
             self._log.flush()
 
     def _print(self, text: str) -> None:
+        self._printed = text
         clear = "\r\033[K" if self._live and self._status else ""
         self._stream.write(f"{clear}{text}\n")
         self._draw_status()

@@ -1,8 +1,7 @@
 """A series of episodes: reset, run, note the outcome, again."""
 
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
@@ -59,12 +58,6 @@ class Series:
     state: SeriesState = SeriesState.IDLE
     episode: int = 0
     outcomes: tuple[str, ...] = ()
-    interrupted: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def complete(self) -> bool:
-        """Whether every episode ran to an end of its own: success or timeout."""
-        return len(self.outcomes) == self.episodes and set(self.outcomes) <= {SUCCESS, TIMEOUT}
 
     def run(self) -> None:
         """Run the series until it is over or interrupted."""

@@ -1,0 +1,110 @@
+import dataclasses
+
+import pytest
+
+from prana_ros.graph import DeployOptions, GraphError, build_graph
+
+ARM = DeployOptions(
+    port="/dev/ttyACM0",
+    robot_id="my_arm",
+    policy_path="checkpoint",
+    cameras={"table": {"path": "table.mp4"}, "wrist": {"path": "wrist.mp4", "fps": 10.0}},
+)
+TWIN = DeployOptions(sim=True, policy_path="checkpoint", port="twin_port")
+
+
+def names(options: DeployOptions, **more: str) -> list[str]:
+    return [node.name for node in build_graph(options, **more).nodes]
+
+
+def test_the_arm_has_a_node_per_camera_and_no_twin():
+    assert names(ARM) == ["table", "wrist", "so101_driver", "policy", "episodes"]
+
+
+def test_the_twin_brings_its_own_cameras():
+    assert names(TWIN) == ["twin", "so101_driver", "policy", "episodes"]
+
+
+def test_nodes_stop_in_the_opposite_order_so_that_the_driver_outlives_the_policy_and_the_twin_the_driver():
+    graph = build_graph(TWIN)
+    assert [node.name for node in graph.stop_order] == ["episodes", "policy", "so101_driver", "twin"]
+
+
+def test_driver_and_twin_meet_at_the_same_port():
+    for options in (TWIN, dataclasses.replace(TWIN, port="")):
+        twin, driver = build_graph(options).nodes[:2]
+        assert twin.parameters["link"] == driver.parameters["port"] != ""
+
+
+def test_a_driver_of_an_arm_looks_for_the_calibration_where_lerobot_keeps_it():
+    driver = build_graph(ARM).nodes[2]
+    assert driver.parameters == {"port": "/dev/ttyACM0", "robot_id": "my_arm"}
+
+
+def test_below_real_time_every_node_but_the_twin_follows_the_clock():
+    nodes = build_graph(dataclasses.replace(TWIN, real_time_factor=0.5)).nodes
+    assert {node.name: node.parameters.get("use_sim_time") for node in nodes} == {
+        "twin": None,
+        "so101_driver": True,
+        "policy": True,
+        "episodes": True,
+    }
+    assert nodes[0].parameters["real_time_factor"] == 0.5
+
+
+def test_in_real_time_no_node_follows_the_clock():
+    assert not any("use_sim_time" in node.parameters for node in build_graph(TWIN).nodes)
+
+
+def test_dry_run_reaches_the_policy_and_the_series():
+    nodes = {node.name: node for node in build_graph(dataclasses.replace(ARM, dry_run=True)).nodes}
+    assert nodes["policy"].parameters["dry_run"] is nodes["episodes"].parameters["dry_run"] is True
+
+
+def test_rviz_comes_with_the_robot_state_publisher_that_makes_the_transforms():
+    graph = build_graph(dataclasses.replace(TWIN, rviz=True), robot_description="<robot/>")
+    assert names(dataclasses.replace(TWIN, rviz=True), robot_description="<robot/>") == [
+        "twin", "so101_driver", "policy", "robot_state_publisher", "rviz2", "episodes",
+    ]  # fmt: skip
+    publisher = next(node for node in graph.nodes if node.name == "robot_state_publisher")
+    assert publisher.parameters["robot_description"] == "<robot/>"
+    assert not publisher.lifecycle
+
+
+@pytest.mark.parametrize(
+    ("namespace", "full_name"), [("", "/policy"), ("left", "/left/policy"), ("/lab/left/", "/lab/left/policy")]
+)
+def test_a_namespace_precedes_every_name(namespace, full_name):
+    graph = build_graph(dataclasses.replace(TWIN, namespace=namespace))
+    assert full_name in [graph.full_name(node) for node in graph.nodes]
+
+
+@pytest.mark.parametrize(
+    ("options", "change", "words"),
+    [
+        (ARM, {"port": ""}, "port is empty"),
+        (ARM, {"robot_id": ""}, "robot_id is empty"),
+        (ARM, {"cameras": {}}, "cameras is empty"),
+        (ARM, {"cameras": {"policy": {}}}, "'policy'"),
+        (ARM, {"cameras": {"Table cam": {}}}, "'Table cam'"),
+        (ARM, {"cameras": {"table": "video.mp4"}}, "'video.mp4'"),
+        (ARM, {"real_time_factor": 0.5}, "real_time_factor is 0.5"),
+        (ARM, {"policy_path": ""}, "policy_path is empty"),
+        (ARM, {"episodes": 0}, "episodes is 0"),
+        (ARM, {"episode_time": 0.0}, "episode_time is 0.0"),
+        (ARM, {"episode_time": float("nan")}, "episode_time is nan"),
+        (ARM, {"reset_time": -1.0}, "reset_time is -1.0"),
+        (ARM, {"playback_rate": 0.0}, "playback_rate is 0.0"),
+        (ARM, {"namespace": "2nd arm"}, "'2nd arm'"),
+        (TWIN, {"cameras": {"table": {}}}, "cameras is given with sim"),
+        (TWIN, {"robot_id": "my_arm"}, "robot_id is 'my_arm' with sim"),
+        (TWIN, {"real_time_factor": 1.5}, "real_time_factor is 1.5"),
+        (TWIN, {"rviz": True}, "robot description"),
+    ],
+)
+def test_what_no_graph_can_be_built_from_is_refused_in_one_sentence_with_the_value(options, change, words):
+    with pytest.raises(GraphError) as refusal:
+        build_graph(dataclasses.replace(options, **change))
+    assert words in str(refusal.value)
+    assert str(refusal.value).count("\n") == 0
+    assert str(refusal.value).endswith(".")
