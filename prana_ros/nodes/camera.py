@@ -113,7 +113,9 @@ class CameraNode(PranaNode):
             return
 
     def _publish(self, frame: Frame) -> None:
-        stamp_ns = self.now_ns() - (time.monotonic_ns() - frame.stamp_ns)
+        # The node's clock may be simulated; read between two readings of the frame's, so that a pause does no harm.
+        before, now_ns, after = time.monotonic_ns(), self.now_ns(), time.monotonic_ns()
+        stamp_ns = now_ns - ((before + after) // 2 - frame.stamp_ns)
         if stamp_ns <= 0:
             return  # simulated time has not begun: there is no stamp for this frame yet
         self._images.publish(image_to_msg(frame.image, "rgb8", stamp_ns, self._frame_id))

@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+from ament_index_python.packages import get_package_share_directory
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
@@ -43,6 +43,6 @@ def path_of_url(url: str) -> Path:
             return resources.packaged(inside)
         try:
             return Path(get_package_share_directory(parts.netloc)) / inside
-        except PackageNotFoundError:
+        except (LookupError, OSError):  # not in the index, or no index here (ROS 2 as wheels)
             raise ValueError(f"camera_info_url is '{url}', but there is no package '{parts.netloc}'.") from None
     raise ValueError(f"camera_info_url is '{url}'; it must be file:///…, package://PACKAGE/… or a path.")
