@@ -52,6 +52,7 @@ class RosProbe:
         self.node = rclpy.create_node("test_probe", context=self.context)
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
+        self._clients: dict[str, Any] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._spin)
         self._thread.start()
@@ -70,12 +71,11 @@ class RosProbe:
 
     def call(self, service: str, service_type: type, request: Any = None, timeout: float = 20.0) -> Any:
         """Call a service and return its response."""
-        client = self.node.create_client(service_type, service)
-        try:
-            assert client.wait_for_service(timeout), f"the service {service} does not exist"
-            return self.result(client.call_async(request or service_type.Request()), timeout)
-        finally:
-            self.node.destroy_client(client)
+        if service not in self._clients:
+            self._clients[service] = self.node.create_client(service_type, service)
+        client = self._clients[service]
+        assert client.wait_for_service(timeout), f"the service {service} does not exist"
+        return self.result(client.call_async(request or service_type.Request()), timeout)
 
     def action(self, name: str, action_type: type, timeout: float = 20.0) -> ActionClient:
         """Return a client of an action server that exists."""
