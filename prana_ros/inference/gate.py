@@ -30,7 +30,6 @@ class RobotDescription:
     cameras: Mapping[str, tuple[int, int, int] | None] = field(default_factory=dict)
     """Names of the cameras that there are, with the shape (channels, height, width) of their images where known."""
     calibration_fingerprint: str | None = None
-    has_calibration: bool = False
 
 
 def check(spec: PolicySpec, robot: RobotDescription, allow_unfitted_noise: bool = False) -> list[str]:
@@ -95,7 +94,7 @@ def _units(spec: PolicySpec, robot: RobotDescription) -> Iterable[str]:
         yield "The checkpoint does not say its units; set units to those of its training data."
     elif robot.units not in (None, spec.units):
         yield f"The policy's units are {spec.units.name.lower()}, but units is set to {robot.units.name.lower()}."
-    elif spec.units is Units.M100_100 and not robot.has_calibration:
+    elif spec.units is Units.M100_100 and robot.calibration_fingerprint is None:
         yield "The policy's units are m100_100, parts of each joint's range; set robot_id to the arm's calibration."
 
 

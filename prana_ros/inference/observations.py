@@ -132,11 +132,13 @@ class ObservationBuffer:
         self._cameras = tuple(cameras)
         self._streams = {name: InputStream(name, keep_ns) for name in (*self._cameras, JOINT_STATES)}
         self._lock = threading.Lock()
+        self._arrival = threading.Event()
 
     def add_image(self, camera: str, stamp_ns: int, image: np.ndarray) -> None:
         """Store an image (H, W, 3) uint8 rgb."""
         with self._lock:
             self._streams[camera].add(stamp_ns, image)
+        self._arrival.set()
 
     def add_joint_state(self, stamp_ns: int, names: Sequence[str], positions: Sequence[float]) -> None:
         """Store a joint state in rad, matched by name; one with a joint missing or not finite becomes a fault."""
@@ -152,6 +154,12 @@ class ObservationBuffer:
             return
         with self._lock:
             self._streams[JOINT_STATES].add(stamp_ns, state)
+        self._arrival.set()
+
+    def wait(self, timeout: float) -> None:
+        """Return when something has arrived since the last wait, or after ``timeout`` (s)."""
+        self._arrival.wait(timeout)
+        self._arrival.clear()
 
     def report_fault(self, name: str, sentence: str) -> None:
         """A message of an input came that cannot be used; holds until a good one comes."""

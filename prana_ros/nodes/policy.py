@@ -1,0 +1,246 @@
+"""Policy node: the ROS shell around the inference core.
+
+Subscribes to ``CAMERA/image_raw`` of each camera that the checkpoint names and to ``joint_states``; while the action
+``~/run_policy`` is active it owns the arm and publishes plans to ``joint_trajectory``. Each inference is told in
+``~/chunk_report`` and drawn in ``~/preview`` (RViz markers). A dry run does all of it but moves nothing.
+"""
+
+import sys
+import threading
+import traceback
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.action.server import ServerGoalHandle
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import Header
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
+from visualization_msgs.msg import MarkerArray
+
+from prana_msgs.action import RunPolicy
+from prana_msgs.msg import ChunkReport
+from prana_ros.inference import gate
+from prana_ros.inference.deployment import Facts, load_for_robot
+from prana_ros.inference.engine import InferenceEngine, Settings
+from prana_ros.inference.observations import ObservationBuffer
+from prana_ros.inference.plan import NANOSECONDS, Plan
+from prana_ros.inference.prediction import LoadedPolicy
+from prana_ros.inference.run import ChunkEvent, Outcome, Result, Run, RunSettings
+from prana_ros.inference.scheduler import Mode
+from prana_ros.inference.threads import use_threads
+from prana_ros.nodes import qos
+from prana_ros.nodes.arm_client import ArmClient, ArmError
+from prana_ros.nodes.lifecycle import PranaNode, run_node
+from prana_ros.nodes.messages import msg_to_rgb, ns_from_stamp, stamp_from_ns
+from prana_ros.nodes.policy_messages import finish_goal, plan_msg, preview_msg, report_msg, status_of
+from prana_ros.nodes.policy_parameters import declare_parameters
+
+OWNER = "policy"
+"""The name under which the node acquires the arm."""
+DIAGNOSTICS_PERIOD = 1.0
+FEEDBACK_PERIOD = 0.5
+
+
+class PolicyNode(PranaNode):
+    """Runs one checkpoint; one goal of ``~/run_policy`` at a time."""
+
+    def __init__(self) -> None:
+        super().__init__("policy")
+        declare_parameters(self)
+        self._engine: InferenceEngine | None = None
+        self._buffer: ObservationBuffer | None = None
+        self._run: Run | None = None
+        self._goal: ServerGoalHandle | None = None
+        self._thread: threading.Thread | None = None
+        self._complaint = ""
+        self._chunks = self._chunks_before = 0
+
+    def configure(self) -> None:
+        """Load the checkpoint through the gate, try it, and offer the action."""
+        use_threads(self.value("torch_threads"))
+        policy = self._load()
+        self._engine = InferenceEngine(policy, self._engine_settings())
+        self._engine.warm_up()
+        self._commands = self.create_lifecycle_publisher(JointTrajectory, "joint_trajectory", qos.TRAJECTORY)
+        self._reports = self.create_lifecycle_publisher(ChunkReport, "~/chunk_report", qos.REPORT)
+        self._preview = self.create_lifecycle_publisher(MarkerArray, "~/preview", qos.REPORT)
+        self._diagnostics = self.create_lifecycle_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
+        for camera in policy.spec.cameras:
+            self._subscribe_camera(camera)
+        self.create_subscription(JointState, "joint_states", self._take_joints, qos.JOINT_STATE_SUB)
+        self._arm = ArmClient(self, OWNER, self.value("heartbeat_timeout"), self._lose_arm)
+        self._server = ActionServer(
+            self,
+            RunPolicy,
+            "~/run_policy",
+            execute_callback=lambda goal: RunPolicy.Result(),  # replaced by the result when the run is over
+            goal_callback=self._judge_goal,
+            handle_accepted_callback=self._start_run,
+            cancel_callback=self._cancel_run,
+        )
+        self.create_service(Trigger, "~/reset", self._reset)
+        self.create_timer(DIAGNOSTICS_PERIOD, self._publish_diagnostics)
+        self.create_timer(FEEDBACK_PERIOD, self._publish_feedback)
+        self.get_logger().info(f"loaded {policy.spec.kind}, p95 of one inference {self._engine.latency.p95:.3f} s")
+
+    def activate(self) -> None:
+        """Take in observations; the arm is acquired by a run only."""
+        spec, step_ns = self._engine.policy.spec, self._engine.step_ns
+        self._buffer = ObservationBuffer(spec.cameras, step_ns, spec.observation_steps, self.value("max_input_age"))
+
+    def deactivate(self) -> None:
+        """End the run in progress."""
+        if self._run is not None:
+            self._run.end(Outcome.CANCELED, "The policy node was deactivated.")
+        if self._thread is not None:
+            self._thread.join()
+        self._buffer = None
+
+    def cleanup(self) -> None:
+        """Free the policy's memory."""
+        self._engine = None
+
+    # -- configuration -------------------------------------------------------------------------------------------------
+
+    def _load(self) -> LoadedPolicy:
+        """The checkpoint, through the gate."""
+        facts = Facts(
+            joint_names=tuple(self.value("joint_names")),
+            units=self.value("units"),
+            fps=self.value("fps"),
+            cameras=tuple(self.value("cameras")),
+            robot_id=self.value("robot_id"),
+            calibration_dir=self.value("calibration_dir"),
+        )
+        policy, robot = load_for_robot(self.value("policy_path"), self.value("device"), facts)
+        gate.require(policy.spec, robot, self.value("allow_unfitted_noise"))
+        return policy
+
+    def _engine_settings(self) -> Settings:
+        saved, execute = self.value("saved_steps"), self.value("execute_steps")
+        return Settings(
+            mode=Mode(self.value("mode")),
+            execute_steps=execute or None,
+            saved_steps=None if saved < 0 else saved,
+            playback_rate=self.value("playback_rate"),
+            seed=self.value("seed"),
+        )
+
+    # -- inputs --------------------------------------------------------------------------------------------------------
+
+    def _subscribe_camera(self, camera: str) -> None:
+        def take(msg: Image) -> None:
+            buffer = self._buffer
+            if buffer is None:
+                return
+            try:
+                buffer.add_image(camera, ns_from_stamp(msg.header.stamp), msg_to_rgb(msg))
+            except ValueError as error:
+                buffer.report_fault(camera, f"Input {camera!r} cannot be used: {error}.")
+
+        self.create_subscription(Image, f"{camera}/image_raw", take, qos.IMAGE_SUB)
+
+    def _take_joints(self, msg: JointState) -> None:
+        if (buffer := self._buffer) is not None:
+            buffer.add_joint_state(ns_from_stamp(msg.header.stamp), msg.name, msg.position)
+
+    def _lose_arm(self, sentence: str) -> None:
+        if (run := self._run) is not None:
+            run.end(Outcome.STOPPED, sentence)
+
+    # -- the action ----------------------------------------------------------------------------------------------------
+
+    def _judge_goal(self, goal: RunPolicy.Goal) -> GoalResponse:
+        if self.is_active and self._run is None and goal.time_limit >= 0.0:
+            return GoalResponse.ACCEPT
+        reason = (
+            "it is running already" if self._run else "it is not active" if not self.is_active else "bad time_limit"
+        )
+        self.get_logger().warning(f"a goal to run the policy is refused: {reason}")
+        return GoalResponse.REJECT
+
+    def _start_run(self, goal: ServerGoalHandle) -> None:
+        settings = RunSettings(self.value("input_timeout"), self.value("state_margin"), self.value("dry_run"))
+        self._goal = goal
+        self._run = Run(self._engine, self._buffer, self, self.now_ns, settings)
+        self._thread = threading.Thread(target=self._drive, args=(goal, self._run), name="inference", daemon=True)
+        self._thread.start()
+
+    def _drive(self, goal: ServerGoalHandle, run: Run) -> None:
+        """The inference thread: one run from acquiring the arm to releasing it."""
+        try:
+            if not self.value("dry_run"):
+                self._arm.acquire(lambda: run.is_ending)
+            result = run.execute(goal.request.task, goal.request.time_limit)
+        except ArmError as error:
+            result = Result(Outcome.CANCELED if run.is_ending else Outcome.ERROR, str(error), 0)
+        except Exception as error:
+            self.get_logger().error(traceback.format_exc())
+            result = Result(Outcome.ERROR, f"The run broke off: {error!r}.", run.chunks)
+        self._arm.release()
+        self.get_logger().info(f"run over: {result.message}")
+        self._complaint = result.message if result.outcome in (Outcome.ERROR, Outcome.INPUT_LOST) else ""
+        self._run = self._goal = None
+        goal.execute(lambda handle: finish_goal(handle, result))
+
+    def _cancel_run(self, _goal: ServerGoalHandle) -> CancelResponse:
+        if (run := self._run) is not None:
+            run.end(Outcome.CANCELED, "The run was canceled.")
+        return CancelResponse.ACCEPT
+
+    def _reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if (run := self._run) is not None:
+            run.restart()
+        response.success = True
+        response.message = "The next chunk starts afresh."
+        return response
+
+    # -- the run's commander -------------------------------------------------------------------------------------------
+
+    def send(self, plan: Plan) -> None:
+        """Publish a plan under the owner's name."""
+        self._commands.publish(plan_msg(plan, OWNER))
+
+    def keep(self) -> None:
+        """Tell the driver that its commander is alive."""
+        self._arm.keep()
+
+    def report(self, event: ChunkEvent) -> None:
+        """Publish what became of an inference."""
+        self._reports.publish(report_msg(event, self._engine.policy.spec.denoising_steps))
+        if event.chunk is None:
+            self._complaint = event.reason
+            return
+        self._complaint = ""
+        self._chunks += 1
+        if self._preview.get_subscription_count():
+            self._preview.publish(preview_msg(event.chunk.plan, event.chunk.prefix_length))
+
+    # -- timers --------------------------------------------------------------------------------------------------------
+
+    def _publish_feedback(self) -> None:
+        run, goal = self._run, self._goal
+        if run is not None and goal is not None:
+            elapsed = (self.now_ns() - run.started_ns) / NANOSECONDS
+            goal.publish_feedback(RunPolicy.Feedback(chunks=run.chunks, elapsed=elapsed))
+
+    def _publish_diagnostics(self) -> None:
+        if self._buffer is None:
+            return
+        rate = (self._chunks - self._chunks_before) / DIAGNOSTICS_PERIOD
+        self._chunks_before = self._chunks
+        status = status_of(rate, self._engine.latency.p95, self._buffer.lost(), self._run is not None, self._complaint)
+        status.name = self.get_fully_qualified_name()
+        status.hardware_id = self._engine.policy.spec.kind
+        header = Header(stamp=stamp_from_ns(self.now_ns()))
+        self._diagnostics.publish(DiagnosticArray(header=header, status=[status]))
+
+
+def main() -> None:
+    """Run the node."""
+    sys.exit(run_node(PolicyNode))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""The parameters of the policy node."""
+
+from prana_ros.inference.scheduler import Mode
+from prana_ros.nodes.lifecycle import PranaNode
+from prana_ros.nodes.parameters import declare
+from prana_ros.so101.units import Units
+
+
+def declare_parameters(node: PranaNode) -> None:
+    """Declare them all; the values are checked here one by one, and against the checkpoint at configure."""
+    _declare_checkpoint(node)
+    _declare_timing(node)
+    _declare_limits(node)
+
+
+def _declare_checkpoint(node: PranaNode) -> None:
+    declare(node, "policy_path", "", "Folder of a LeRobot checkpoint.")
+    declare(node, "device", "auto", "Where to compute: cpu, cuda, ... or auto for the GPU where there is one.")
+    declare(node, "torch_threads", 0, "Threads of a prediction on the CPU; 0 is all cores but one.", range=(0, 1024))
+    declare(node, "cameras", [""], "Names of the robot's cameras; empty leaves the checkpoint's unchecked.")
+    declare(node, "joint_names", [""], "Joints of the training data in order, for a checkpoint that does not say them.")
+    declare(
+        node,
+        "units",
+        "",
+        "Units of the training data, for a checkpoint that does not say them.",
+        choices=("", *(unit.name.lower() for unit in Units)),
+    )
+    declare(
+        node,
+        "fps",
+        0.0,
+        "Frames per second of the training data, for a checkpoint that does not say them; 0 is not given.",
+        range=(0.0, 1000.0),
+    )
+    declare(
+        node, "robot_id", "", "Name of the arm's calibration, to compare with the checkpoint's; empty is not given."
+    )
+    declare(node, "calibration_dir", "", "Folder of the calibration files; empty is LeRobot's.")
+    declare(node, "allow_unfitted_noise", False, "Run a policy whose noise was not fitted to its training data.")
+
+
+def _declare_timing(node: PranaNode) -> None:
+    declare(
+        node,
+        "mode",
+        Mode.CONTINUOUS.value,
+        "continuous replans as soon as an inference is done, rolling when a chunk is nearly used up.",
+        choices=tuple(mode.value for mode in Mode),
+    )
+    declare(
+        node,
+        "execute_steps",
+        0,
+        "Rolling: steps of a chunk to execute before the saved ones; 0 is all others.",
+        range=(0, 10_000),
+    )
+    declare(
+        node,
+        "saved_steps",
+        -1,
+        "Steps of the running plan left for the crossing to the next; -1 is 3 (continuous) or 10 (rolling).",
+        range=(-1, 10_000),
+    )
+    declare(
+        node,
+        "playback_rate",
+        1.0,
+        "Speed of the actions relative to the training data.",
+        range=(0.01, 10.0),
+    )
+    declare(node, "seed", 0, "Seed of the first chunk's noise; each further chunk counts one up.", range=(0, None))
+    declare(node, "dry_run", False, "Predict and report, but leave the arm alone.")
+
+
+def _declare_limits(node: PranaNode) -> None:
+    declare(node, "max_input_age", 0.5, "Age in s above which an input is too old to act on.", range=(0.01, 10.0))
+    declare(
+        node, "input_timeout", 2.0, "Wall time in s without a usable observation that ends a run.", range=(0.1, 60.0)
+    )
+    declare(
+        node,
+        "state_margin",
+        0.1,
+        "How far beyond the joints' training range a run may start, as a fraction of that range.",
+        range=(0.0, 100.0),
+    )
+    declare(
+        node,
+        "heartbeat_timeout",
+        3.0,
+        "Wall time in s without a sign of life after which the driver stops the arm; 0 is never.",
+        range=(0.0, 60.0),
+    )
