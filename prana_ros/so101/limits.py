@@ -65,6 +65,15 @@ class Limiter:
     def __post_init__(self) -> None:
         self.reset(self.position)
 
+    def brake(self, period: float) -> np.ndarray:
+        """Aim at the nearest position (6,) rad where the commands can come to rest, and return it."""
+        change = self.limits.acceleration * period
+        cycles = np.floor(np.abs(self.velocity) / change)
+        # The coming cycles have the speeds |v| - change, |v| - 2 change, …
+        distance = period * (cycles * np.abs(self.velocity) - change * cycles * (cycles + 1.0) / 2.0)
+        self._target = self.position + np.sign(self.velocity) * distance
+        return self._target.copy()
+
     def step(self, target: np.ndarray, period: float) -> np.ndarray:
         """Command (6,) in rad for the planned position ``target`` (6,), ``period`` seconds after the last one."""
         limits = self.limits

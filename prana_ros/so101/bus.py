@@ -1,0 +1,376 @@
+"""The arm's six servos over LeRobot's ``FeetechMotorsBus``, made safe for a driver.
+
+What LeRobot's bus does not do, and this one does: keep the port to itself; read position, velocity, load, voltage,
+temperature, current and error bits in one transaction; notice a late answer instead of taking it for the next one;
+retry a bounded number of times and count the errors of each motor; configure without cutting the torque; treat every
+motor on its own when torque goes off; survive the port's disappearance.
+"""
+
+import contextlib
+import os
+import select
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import serial
+from lerobot.motors import Motor, MotorCalibration, MotorNormMode
+from lerobot.motors.feetech import FeetechMotorsBus
+
+from prana_ros.so101 import status_block
+from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.port_lock import PortError, PortLock
+from prana_ros.so101.servo_settings import CALIBRATION_SETTINGS, calibration_settings, settings_of
+from prana_ros.so101.status_block import PACKET_LENGTH, StatusBlock, StatusError
+from prana_ros.so101.units import encoder_map
+
+MODEL = "sts3215"
+REPLY_TIMEOUT = 0.03
+"""Seconds for the answers to a sync read: 2 ms on the wire and the latency of a USB adapter on a busy machine."""
+QUIET_TIME = 0.003
+"""Seconds of silence after which nothing late is expected any more."""
+RETRIES = 3
+"""Attempts at a transaction outside the servo loop."""
+CYCLE_RETRIES = 2
+"""Attempts at the block read within one servo cycle."""
+
+Result = TypeVar("Result")
+
+
+class BusError(Exception):
+    """The servos cannot be reached or set up; the message is one sentence for the user."""
+
+
+class CommunicationError(BusError):
+    """One or more motors gave no valid answer; their errors are counted. The next attempt may succeed."""
+
+
+class PortLostError(BusError):
+    """The port has vanished: unplugged. Only a new connection helps."""
+
+
+@dataclass(frozen=True, eq=False)
+class ArmReading:
+    """What the servos report, in the order of ``JOINT_NAMES``; every array has shape (6,)."""
+
+    stamp_ns: int
+    """Middle of the transaction on the clock that the bus was given."""
+    position: np.ndarray
+    """rad."""
+    velocity: np.ndarray
+    """rad/s."""
+    load: np.ndarray
+    """Signed fraction of the stall torque."""
+    current: np.ndarray
+    """A."""
+    voltage: np.ndarray
+    """V."""
+    temperature: np.ndarray
+    """Degrees Celsius."""
+    error_bits: np.ndarray
+    """int; 1 voltage, 2 angle, 4 overheat, 8 overcurrent, 32 overload."""
+
+
+@dataclass
+class ArmBus:
+    """The servos of one arm. Not for several threads at once.
+
+    ``clock_ns`` stamps the readings; timeouts use the monotonic clock.
+    """
+
+    port: str
+    calibration: Mapping[str, MotorCalibration]
+    clock_ns: Callable[[], int] = time.time_ns
+    communication_errors: np.ndarray = field(default_factory=lambda: np.zeros(len(JOINT_NAMES), dtype=np.int64))
+    """Failed transactions per motor since the object was made."""
+
+    def __post_init__(self) -> None:
+        self._lock = PortLock(self.port)
+        self._bus: Any = None
+        self._ids = [self.calibration[name].id for name in JOINT_NAMES]
+        zero, slope = encoder_map(self.calibration)
+        self._zero, self._slope = zero, slope
+        motors = [self.calibration[name] for name in JOINT_NAMES]
+        self._range = np.array([[motor.range_min, motor.range_max] for motor in motors]).T
+
+    # -- connection ----------------------------------------------------------------------------------------------------
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the port is open; it stays so until :meth:`close`, even if it was unplugged."""
+        return self._bus is not None
+
+    def connect(self) -> None:
+        """Take the port, look for the six servos and write what differs from the calibration and LeRobot's settings.
+
+        Torque is left as it is. Raises :class:`BusError` with one sentence, and leaves the port closed.
+        """
+        try:
+            self._lock.acquire()
+        except PortError as error:
+            raise BusError(str(error)) from None
+        try:
+            self._bus = self._open()
+            self._lock.shut_out()
+            self._check_servos()
+            for name in JOINT_NAMES:
+                self._apply_settings(name)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the port and give it back; the servos go on as they are. Never raises."""
+        if self._bus is not None:
+            with contextlib.suppress(OSError, serial.SerialException):  # unplugged
+                self._bus.port_handler.closePort()
+            self._bus = None
+        self._lock.release()
+
+    def _open(self) -> FeetechMotorsBus:
+        motors = {
+            name: Motor(
+                self.calibration[name].id,
+                MODEL,
+                MotorNormMode.DEGREES if name != "gripper" else MotorNormMode.RANGE_0_100,
+            )
+            for name in JOINT_NAMES
+        }
+        bus = FeetechMotorsBus(self.port, motors, dict(self.calibration))
+        try:
+            bus.connect(handshake=False)
+        except ConnectionError as error:
+            raise BusError(f"The port '{self.port}' cannot be opened: {error.__cause__ or error}.") from None
+        return bus
+
+    def _check_servos(self) -> None:
+        model_number = self._bus.model_number_table[MODEL]
+        silent, firmware = [], set()
+        for name in JOINT_NAMES:
+            try:
+                model = self.read_register("Model_Number", name)
+            except CommunicationError:
+                silent.append(name)
+                continue
+            if model != model_number:
+                raise BusError(
+                    f"{self._motor(name)} on '{self.port}' is of model {model}; an SO-101 has {MODEL} ({model_number})."
+                )
+            firmware.add(
+                (self.read_register("Firmware_Major_Version", name), self.read_register("Firmware_Minor_Version", name))
+            )
+        if silent:
+            listed = ", ".join(f"{self.calibration[name].id} ({name})" for name in silent)
+            raise BusError(
+                f"On '{self.port}' the motors {listed} do not answer; "
+                "are the cables in and is the power supply of the arm on?"
+            )
+        if len(firmware) > 1:
+            found = ", ".join(f"{major}.{minor}" for major, minor in sorted(firmware))
+            raise BusError(
+                f"The servos on '{self.port}' have different firmware ({found}); it must be the same in all."
+            )
+
+    def _apply_settings(self, name: str) -> None:
+        """Write the registers of one motor that differ, with its memory unlocked for as long as that takes."""
+        wanted = calibration_settings(self.calibration[name]) | settings_of(name)
+        different = {key: value for key, value in wanted.items() if self.read_register(key, name) != value}
+        if not different:
+            return
+        if CALIBRATION_SETTINGS & different.keys() and self.read_register("Torque_Enable", name):
+            raise BusError(
+                f"{self._motor(name)} holds the arm, but was calibrated differently from the calibration file; "
+                "support the arm, switch its power off and on, and start again."
+            )
+        self.write_register("Lock", name, 0)
+        for key, value in different.items():
+            self.write_register(key, name, value)
+        self.write_register("Lock", name, 1)
+
+    # -- the servo cycle -----------------------------------------------------------------------------------------------
+
+    def read(self) -> ArmReading:
+        """Read all servos in one transaction.
+
+        Raises :class:`CommunicationError` after a bounded number of attempts, :class:`PortLostError` if unplugged.
+        """
+        for attempt in range(CYCLE_RETRIES):
+            try:
+                return self._reading(*self._read_block())
+            except StatusError as error:
+                for servo_id in error.servo_ids:
+                    self.communication_errors[self._ids.index(servo_id)] += 1
+                self._drain()
+                if attempt == CYCLE_RETRIES - 1:
+                    silent = ", ".join(self._motor(JOINT_NAMES[self._ids.index(i)]) for i in error.servo_ids)
+                    raise CommunicationError(f"No valid answer on '{self.port}' from {silent}.") from None
+        raise AssertionError("unreachable")
+
+    def write_goals(self, position: np.ndarray) -> None:
+        """Send goal positions (6,) in rad to all servos in one packet, which none of them answers.
+
+        Goals beyond the calibrated range are sent as its ends. Raises :class:`PortLostError` if unplugged, and
+        ``ValueError`` for anything but finite numbers.
+        """
+        if not np.all(np.isfinite(position)):
+            raise ValueError(f"Goal positions must be finite (rad), not {position}.")
+        counts = self._counts(position)
+        address, length = self._address("Goal_Position")
+        parameters: list[int] = []
+        for servo_id, count in zip(self._ids, counts, strict=True):
+            parameters += [servo_id, int(count) & 0xFF, int(count) >> 8]
+
+        def send() -> int:
+            port = self._bus.port_handler
+            return self._bus.packet_handler.syncWriteTxOnly(port, address, length, parameters, len(parameters))
+
+        if self._on_port(send) != 0:
+            raise CommunicationError(f"The goal positions could not be written to '{self.port}'.")
+
+    def _read_block(self) -> tuple[int, StatusBlock]:
+        """Time of the middle of the transaction, and the answer of all servos."""
+
+        def transact() -> tuple[int, bytes]:
+            port = self._bus.port_handler
+            port.ser.reset_input_buffer()
+            begin = self.clock_ns()
+            self._bus.packet_handler.syncReadTx(
+                port, status_block.ADDRESS, status_block.LENGTH, self._ids, len(self._ids)
+            )
+            answer = self._receive(PACKET_LENGTH * len(self._ids))
+            return (begin + self.clock_ns()) // 2, answer
+
+        stamp_ns, answer = self._on_port(transact)
+        return stamp_ns, status_block.parse(answer, self._ids)
+
+    def _receive(self, length: int) -> bytes:
+        """Up to ``length`` bytes, fewer if they take too long; waits in the kernel, where the SDK would spin."""
+        device = self._bus.port_handler.ser
+        answer, deadline = b"", time.monotonic() + REPLY_TIMEOUT
+        while len(answer) < length:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0.0 or not select.select([device.fd], [], [], remaining)[0]:
+                break
+            answer += _read_available(device.fd, length - len(answer))
+        return answer
+
+    def _drain(self) -> None:
+        """Wait until nothing more arrives and forget it: an answer that comes late must not pass for a later one."""
+
+        def wait() -> None:
+            device = self._bus.port_handler.ser
+            deadline = time.monotonic() + REPLY_TIMEOUT
+            while time.monotonic() < deadline and select.select([device.fd], [], [], QUIET_TIME)[0]:
+                device.reset_input_buffer()
+
+        self._on_port(wait)
+
+    def _reading(self, stamp_ns: int, block: StatusBlock) -> ArmReading:
+        return ArmReading(
+            stamp_ns=stamp_ns,
+            position=(block.counts - self._zero) / self._slope,
+            velocity=block.counts_per_second / self._slope,
+            load=block.load,
+            current=block.current,
+            voltage=block.voltage,
+            temperature=block.temperature,
+            error_bits=block.error_bits,
+        )
+
+    def _counts(self, position: np.ndarray) -> np.ndarray:
+        return np.clip(np.rint(self._zero + self._slope * position), *self._range).astype(np.int64)
+
+    # -- torque --------------------------------------------------------------------------------------------------------
+
+    def torque_enabled(self) -> np.ndarray:
+        """Which motors (6,) have torque on."""
+        return np.array([self.read_register("Torque_Enable", name) == 1 for name in JOINT_NAMES])
+
+    def goals(self) -> np.ndarray:
+        """Goal positions (6,) in rad as the servos hold them."""
+        counts = np.array([self.read_register("Goal_Position", name) for name in JOINT_NAMES])
+        return (counts - self._zero) / self._slope
+
+    def hold(self, name: str, position: float) -> None:
+        """Make ``position`` (rad) the goal of one motor, then switch its torque on; ends an overload protection."""
+        index = JOINT_NAMES.index(name)
+        present = np.zeros(len(JOINT_NAMES))
+        present[index] = position
+        self.write_register("Goal_Position", name, int(self._counts(present)[index]))
+        self.write_register("Torque_Enable", name, 1)
+
+    def torque_off(self) -> list[str]:
+        """Switch the torque of every motor off, each on its own; returns the names of those that did not answer."""
+        failed = []
+        for name in JOINT_NAMES:
+            try:
+                self.write_register("Torque_Enable", name, 0)
+            except BusError:
+                failed.append(name)
+        return failed
+
+    # -- single registers ----------------------------------------------------------------------------------------------
+
+    def read_register(self, register: str, motor: str) -> int:
+        """Value of a register of LeRobot's control table; error bits in the answer do not matter here."""
+        address, length = self._address(register)
+        handler, servo_id = self._bus.packet_handler, self.calibration[motor].id
+        data = self._transact(motor, lambda port: handler.readTxRx(port, servo_id, address, length)[:2])
+        return self._bus._decode_sign(register, {servo_id: int.from_bytes(bytes(data), "little")})[servo_id]
+
+    def write_register(self, register: str, motor: str, value: int) -> None:
+        """Write a register of LeRobot's control table and wait for the answer; error bits in it do not matter here."""
+        address, length = self._address(register)
+        handler, servo_id = self._bus.packet_handler, self.calibration[motor].id
+        raw = self._bus._encode_sign(register, {servo_id: value})[servo_id]
+        data = list(raw.to_bytes(length, "little"))
+        self._transact(motor, lambda port: (None, handler.writeTxRx(port, servo_id, address, length, data)[0]))
+
+    def _transact(self, motor: str, transaction: Callable[[Any], tuple[Result, int]]) -> Result:
+        """First part of what ``transaction`` returns; the second is the SDK's result. Tried several times."""
+
+        def attempt() -> tuple[Result, int]:
+            port = self._bus.port_handler
+            port.ser.reset_input_buffer()
+            return transaction(port)
+
+        for _ in range(RETRIES):
+            result, communication = self._on_port(attempt)
+            if communication == 0:
+                return result
+            self.communication_errors[JOINT_NAMES.index(motor)] += 1
+            self._drain()
+        raise CommunicationError(f"{self._motor(motor)} on '{self.port}' does not answer.")
+
+    def _on_port(self, action: Callable[[], Result]) -> Result:
+        """Result of ``action``, with the SDK's port ready for it and the port's disappearance told apart."""
+        if self._bus is None:
+            raise PortLostError(f"The port '{self.port}' is not open.")
+        try:
+            return action()
+        except (OSError, serial.SerialException, TypeError) as error:
+            # pyserial raises TypeError where another thread closed the port, SerialException after an unplug.
+            raise PortLostError(f"The port '{self.port}' has vanished; is the arm unplugged?") from error
+        finally:
+            # The SDK forgets to free its port when a transaction ends in an exception.
+            self._bus.port_handler.is_using = False
+
+    def _address(self, register: str) -> tuple[int, int]:
+        address, length = FeetechMotorsBus.model_ctrl_table[MODEL][register]
+        return address, length
+
+    def _motor(self, name: str) -> str:
+        return f"motor {self.calibration[name].id} ({name})"
+
+
+def _read_available(descriptor: int, length: int) -> bytes:
+    """Bytes that are there to be read; none if another program on the port was quicker."""
+    try:
+        data = os.read(descriptor, length)
+    except BlockingIOError:
+        return b""
+    if not data:
+        raise OSError("end of file: the device is gone")
+    return data

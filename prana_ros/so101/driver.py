@@ -1,0 +1,382 @@
+"""The driver of one arm, without ROS: plan, limits, stop ladder and ownership around the bus.
+
+One thread calls :meth:`ArmDriver.cycle` at servo rate from :meth:`~ArmDriver.connect` to :meth:`~ArmDriver.close`;
+everything else may be called from any other thread. Plans live on the clock of ``now_ns``, which may be a simulated
+one; everything that protects the arm uses the monotonic clock.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from prana_ros.so101.arm_watch import OVERLOAD_BITS, ArmWatch, WatchLimits
+from prana_ros.so101.bus import ArmBus, ArmReading, BusError, CommunicationError
+from prana_ros.so101.calibration import position_range
+from prana_ros.so101.driver_state import Counters, DriverSettings, DriverState, Mode, RefusedError
+from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.kinematics import position_limits
+from prana_ros.so101.limits import Limits
+from prana_ros.so101.motion import Motion
+from prana_ros.so101.ownership import Ownership
+from prana_ros.so101.stop_ladder import Rung, StopLadder, StopReason
+from prana_ros.so101.trajectory import NANOSECONDS, Trajectory
+
+TAKEOVER_TOLERANCE = 0.15
+"""rad: a goal that a servo holds already is kept if the arm is this near to it, so that it does not sag further."""
+REST_TOLERANCE = 0.25
+"""rad: nearer than this to the rest pose the arm lies on itself."""
+REST_PATIENCE = 5.0
+"""Seconds after the end of the way to rest after which the arm must be blocked."""
+RECONNECT_INTERVAL = 1.0
+"""Seconds between attempts to reach an arm that was unplugged."""
+
+
+@dataclass
+class ArmDriver:
+    """Drives the arm on ``bus``; ``now`` is a monotonic clock in seconds."""
+
+    bus: ArmBus
+    settings: DriverSettings = field(default_factory=DriverSettings)
+    now: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self._mutex = threading.RLock()
+        settings = self.settings
+        self._motion = Motion(
+            _limits(self.bus, settings), settings.rate, np.asarray(settings.rest_pose), settings.rest_velocity
+        )
+        self._ladder = StopLadder()
+        self._ownership = Ownership()
+        self._counters = Counters()
+        self._active = False
+        self._torque_on = False
+        self._unanswered: list[str] = []
+        self.reading: ArmReading | None = None
+        self.commanded: np.ndarray | None = None
+        """Goal positions (6,) in rad as last sent; None before the first."""
+
+    # -- lifecycle -----------------------------------------------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Reach the arm and read it; nothing moves and torque stays as it is. Raises :class:`BusError`."""
+        with self._mutex:
+            self.bus.connect()
+            try:
+                self._adopt()
+            except BusError:
+                self.bus.close()
+                raise
+
+    def activate(self) -> None:
+        """Hold the arm where it is, with torque on. Raises :class:`BusError` or :class:`RefusedError`."""
+        with self._mutex:
+            if not self._ladder.in_force:
+                self._hold_with_torque()
+            self._active = True
+
+    def deactivate(self) -> None:
+        """Come to a halt and hold; trajectories are refused from now on."""
+        with self._mutex:
+            self._active = False
+            self._ownership.revoke()
+            self._motion.halt()
+
+    def begin_shutdown(self) -> None:
+        """Walk down the stop ladder; the cycles must go on until :meth:`shutdown_result` is there."""
+        with self._mutex:
+            self._active = False
+            self._stop(StopReason.SHUTDOWN, "The driver is shutting down.")
+
+    def shutdown_result(self, now_ns: int) -> str | None:
+        """None while the arm is on its way to rest, then how it ended: empty if torque is off, else one sentence."""
+        with self._mutex:
+            if not self._torque_on:
+                return ""
+            if not self.bus.is_connected:
+                return f"There is no contact to the arm on '{self.bus.port}'; its servos hold their last goal."
+            if self._unanswered:
+                return f"The torque of {', '.join(self._unanswered)} could not be switched off: no answer."
+            late = (now_ns - self._motion.end_ns) / NANOSECONDS
+            if self._ladder.rung is Rung.RETURN and late > REST_PATIENCE and self.reading is not None:
+                joint, position, rest = self._motion.farthest_from_rest(self.reading.position)
+                return (
+                    f"The arm did not come to rest: {joint} is at {position:.2f} rad instead of {rest:.2f} rad. "
+                    "Its torque stays on."
+                )
+            return None
+
+    def close(self) -> None:
+        """Close the port; the servos go on as they are."""
+        with self._mutex:
+            self.bus.close()
+
+    # -- commands ------------------------------------------------------------------------------------------------------
+
+    def accept(self, trajectory: Trajectory, now_ns: int) -> None:
+        """Play ``trajectory`` from ``now_ns`` on. Raises ``ValueError``, one sentence, if it is refused and counted."""
+        with self._mutex:
+            try:
+                self._check_ready("A trajectory")
+                self._ownership.check(trajectory.owner)
+                self._motion.accept(trajectory, now_ns)
+            except ValueError as error:
+                self.refuse(str(error))
+                raise
+            self._ownership.heard(self.now())
+            self._counters.accepted += 1
+
+    def refuse(self, reason: str) -> None:
+        """Count a trajectory that was refused for ``reason``, one sentence."""
+        with self._mutex:
+            self._counters.refused += 1
+            self._counters.last_refusal = reason
+
+    def acquire(self, owner: str, heartbeat_timeout: float) -> None:
+        """Give the arm to ``owner``. Raises ``ValueError`` with one sentence."""
+        with self._mutex:
+            if self._ladder.in_force:
+                raise RefusedError(f"The arm is stopped and cannot be taken: {self._ladder.message}")
+            self._ownership.acquire(owner, heartbeat_timeout, self.now())
+
+    def release(self, owner: str) -> None:
+        """Take the arm back from ``owner``, who owns it. Raises ``ValueError`` with one sentence."""
+        with self._mutex:
+            self._ownership.release(owner)
+
+    def set_torque(self, on: bool) -> None:
+        """Switch the torque. Raises :class:`RefusedError` or :class:`BusError`.
+
+        Off lets the arm go wherever it is; that is what was asked for.
+        """
+        with self._mutex:
+            if on:
+                self._check_ready("Torque", torque=False)
+                self._hold_with_torque()
+                return
+            failed = self._let_go()
+            self._ownership.revoke()
+            if failed:
+                raise BusError(f"The torque of {', '.join(failed)} could not be switched off: no answer.")
+
+    def stop(self, message: str) -> None:
+        """Stop the arm where it is, until the stop is cleared."""
+        with self._mutex:
+            self._stop(StopReason.SERVICE, message)
+
+    def clear_stop(self) -> None:
+        """End a stop; the arm holds. Raises ``ValueError`` with one sentence."""
+        with self._mutex:
+            if not self._ladder.in_force:
+                raise RefusedError("No stop is in force.")
+            if not self.bus.is_connected:
+                raise RefusedError(f"There is no contact to the arm on '{self.bus.port}' yet: {self._ladder.message}")
+            self._ladder.clear()
+            self._motion.halt()
+
+    def go_to_rest(self, now_ns: int) -> float:
+        """Set out slowly for the rest pose; returns the seconds that it takes. Raises ``ValueError``."""
+        with self._mutex:
+            self._check_ready("The way to rest")
+            if self._ownership.owner:
+                raise RefusedError(f"The arm belongs to '{self._ownership.owner}'; it must release the arm first.")
+            return self._motion.return_to_rest(now_ns)
+
+    def state(self, now_ns: int) -> DriverState:
+        """What is to be reported at ``now_ns``."""
+        with self._mutex:
+            return DriverState(
+                mode=self._mode(now_ns),
+                stop_reason=self._ladder.reason,
+                stop_message=self._ladder.message,
+                owner=self._ownership.owner,
+                counters=Counters(**vars(self._counters)),
+                commands_limited=self._motion.limited,
+                reading=self.reading,
+                communication_errors=self.bus.communication_errors.copy(),
+            )
+
+    # -- the servo cycle -----------------------------------------------------------------------------------------------
+
+    def cycle(self, now_ns: int) -> bool:
+        """Send the goals for ``now_ns``, read the servos, judge what they say; returns whether they answered."""
+        with self._mutex:
+            now = self.now()
+            if not self.bus.is_connected:
+                self._counters.commands_lost += self._torque_on
+                self._reconnect(now)
+                return False
+            self._descend(now_ns, now)
+            self._send_goals(now_ns)
+            answered = self._read(now)
+            self._watch_arm(now)
+            return answered
+
+    def _send_goals(self, now_ns: int) -> None:
+        if not self._torque_on:
+            return
+        goal = self._motion.goals(now_ns, self.reading)
+        try:
+            self.bus.write_goals(goal)
+        except BusError as error:
+            self._counters.commands_lost += 1
+            self._lose_contact(error)
+            return
+        self.commanded = goal
+        self._counters.commands_sent += 1
+
+    def _read(self, now: float) -> bool:
+        if not self.bus.is_connected:
+            return False
+        try:
+            self.reading = self.bus.read()
+        except BusError as error:
+            self._lose_contact(error)
+            return False
+        self._last_answer = now
+        return True
+
+    def _watch_arm(self, now: float) -> None:
+        if self._ownership.is_lost(now):
+            owner, silence = self._ownership.owner, self._ownership.silence(now)
+            self._stop(
+                StopReason.LOST_COMMANDER,
+                f"'{owner}' sent no trajectory for {silence:.2f} s; it had promised one every "
+                f"{self._ownership.heartbeat_timeout:.2f} s.",
+            )
+        if self.reading is not None and self._torque_on:
+            for reason, message in self._watch.check(self.reading, now):
+                self._stop(reason, message)
+
+    # -- contact -------------------------------------------------------------------------------------------------------
+
+    def _adopt(self) -> None:
+        """Take the arm over as it is found: what has torque goes on holding what it holds."""
+        self.reading = self.bus.read()
+        self._last_answer = self.now()
+        powered = self.bus.torque_enabled()
+        self._torque_on = bool(powered.any())
+        position = self.reading.position
+        if self._torque_on:
+            goals = self.bus.goals()
+            keep = powered & (np.abs(goals - position) < TAKEOVER_TOLERANCE)
+            position = np.where(keep, goals, position)
+        self._motion.start_from(position)
+        limits = WatchLimits(
+            self.settings.max_temperature,
+            self.settings.min_voltage,
+            np.minimum(self._motion.limits.lower, position),
+            np.maximum(self._motion.limits.upper, position),
+        )
+        self._watch = ArmWatch(limits)
+
+    def _lose_contact(self, error: BusError) -> None:
+        """Close the port, to be opened anew: after a loss of power the servos must be set up again, too."""
+        silence = self.now() - self._last_answer
+        if isinstance(error, CommunicationError) and silence < self.settings.communication_timeout:
+            return
+        self.bus.close()
+        self._reconnect_at = self.now() + RECONNECT_INTERVAL
+        self._stop(StopReason.COMMUNICATION, str(error))
+
+    def _reconnect(self, now: float) -> None:
+        if now < self._reconnect_at:
+            return
+        try:
+            self.bus.connect()
+            self._adopt()
+        except BusError as error:
+            self.bus.close()
+            self._ladder.explain(StopReason.COMMUNICATION, str(error))
+            self._reconnect_at = self.now() + RECONNECT_INTERVAL
+
+    # -- motion --------------------------------------------------------------------------------------------------------
+
+    def _hold_with_torque(self) -> None:
+        """Torque on in every motor, with the position that it has as its goal."""
+        self._adopt()
+        powered = self.bus.torque_enabled()
+        for i, name in enumerate(JOINT_NAMES):
+            if not powered[i]:
+                self.bus.hold(name, self._motion.position[i])
+        self._torque_on = True
+
+    def _let_go(self) -> list[str]:
+        """Torque off; returns the motors that did not answer."""
+        self._unanswered = self.bus.torque_off() if self.bus.is_connected else list(JOINT_NAMES)
+        self._torque_on = bool(self._unanswered)
+        self._motion.halt()
+        return self._unanswered
+
+    # -- stopping ------------------------------------------------------------------------------------------------------
+
+    def _stop(self, reason: StopReason, message: str) -> None:
+        if not self._ladder.trigger(reason, message, self.now()):
+            return
+        self._ownership.revoke()
+        if self._ladder.rung is Rung.HOLD:
+            self._motion.halt()
+        if reason is StopReason.OVERLOAD:
+            self._relieve()
+
+    def _relieve(self) -> None:
+        """Hold where the arm is, not where it was going, and end the protection of the overloaded servos."""
+        assert self.reading is not None
+        overloaded = (self.reading.error_bits & OVERLOAD_BITS) != 0
+        position = np.where(overloaded, self.reading.position, self._motion.position)
+        self._motion.start_from(position)
+        try:
+            for i in np.flatnonzero(overloaded):
+                self.bus.hold(JOINT_NAMES[i], position[i])
+        except BusError as error:
+            self._lose_contact(error)
+
+    def _descend(self, now_ns: int, now: float) -> None:
+        """Go down the ladder as far as it is time to."""
+        before = self._ladder.rung
+        rung = self._ladder.update(now, self._is_at_rest(now_ns))
+        if rung is Rung.RETURN and before is not Rung.RETURN:
+            self._motion.return_to_rest(now_ns)
+        if rung is Rung.OFF and self._torque_on:
+            self._let_go()
+
+    def _is_at_rest(self, now_ns: int) -> bool:
+        if not self._torque_on:
+            return True
+        if not self._motion.returning or now_ns < self._motion.end_ns or self.reading is None:
+            return False
+        _, position, rest = self._motion.farthest_from_rest(self.reading.position)
+        return abs(position - rest) < REST_TOLERANCE
+
+    def _check_ready(self, what: str, torque: bool = True) -> None:
+        """Raise :class:`RefusedError` unless the arm can be moved."""
+        if self._ladder.in_force:
+            raise RefusedError(f"{what} is refused while the arm is stopped: {self._ladder.message}")
+        if not self._active:
+            raise RefusedError(f"{what} is refused: the driver is not active.")
+        if torque and not self._torque_on:
+            raise RefusedError(f"{what} is refused: the torque is off.")
+
+    def _mode(self, now_ns: int) -> Mode:
+        if not self._torque_on:
+            return Mode.LIMP
+        if self._ladder.in_force and self._ladder.rung is not Rung.RETURN:
+            return Mode.STOPPED
+        if now_ns >= self._motion.end_ns:
+            return Mode.RETURNING if self._ladder.in_force else Mode.HOLDING
+        return Mode.RETURNING if self._motion.returning else Mode.FOLLOWING
+
+
+def _limits(bus: ArmBus, settings: DriverSettings) -> Limits:
+    """What both the calibration and the arm's figures allow."""
+    lower, upper = position_limits()
+    calibrated_lower, calibrated_upper = position_range(bus.calibration)
+    joints = np.ones(len(JOINT_NAMES))
+    return Limits(
+        lower=np.maximum(lower, calibrated_lower),
+        upper=np.minimum(upper, calibrated_upper),
+        velocity=settings.max_velocity * joints,
+        acceleration=settings.max_acceleration * joints,
+    )

@@ -1,0 +1,93 @@
+"""Where the arm is sent: the plan, kept within the limits, with the gripper's goal eased where it presses too hard."""
+
+import numpy as np
+
+from prana_ros.so101.arm_watch import OVERLOAD_BITS
+from prana_ros.so101.bus import ArmReading
+from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.grip_guard import GripGuard
+from prana_ros.so101.limits import Limiter, Limits
+from prana_ros.so101.player import Player
+from prana_ros.so101.trajectory import NANOSECONDS, Trajectory
+
+GRIPPER = JOINT_NAMES.index("gripper")
+SHORTEST_RETURN = 0.5
+"""Seconds that the way to rest takes at least."""
+
+
+class Motion:
+    """Goals for the servos at ``rate`` Hz. Positions have shape (6,), in rad."""
+
+    def __init__(self, limits: Limits, rate: float, rest_pose: np.ndarray, rest_velocity: float) -> None:
+        self.limits = limits
+        self.rest_pose = np.clip(np.asarray(rest_pose, dtype=np.float64), limits.lower, limits.upper)
+        self.returning = False
+        """Whether the plan is the way to rest."""
+        self._period = 1.0 / rate
+        self._rest_velocity = rest_velocity
+        self._limiter = Limiter(limits)
+        self._player = Player(np.zeros(len(JOINT_NAMES)))
+        self._grip = GripGuard()
+        self._last_ns: int | None = None
+
+    @property
+    def position(self) -> np.ndarray:
+        """Where the plan, within the limits, has got to."""
+        return self._limiter.position
+
+    @property
+    def limited(self) -> int:
+        """Cycles in which a limit changed a goal."""
+        return self._limiter.limited
+
+    @property
+    def end_ns(self) -> int:
+        """When the plan ends, on the clock of the cycles."""
+        return self._player.end_ns
+
+    def start_from(self, position: np.ndarray) -> None:
+        """Hold ``position``, to which the arm did not move: it is there."""
+        self._limiter.reset(position)
+        self._player.hold_at(position)
+        self._grip = GripGuard()
+        self.returning = False
+
+    def halt(self) -> None:
+        """Brake as fast as the limits allow, and hold."""
+        self._player.hold_at(self._limiter.brake(self._period))
+        self.returning = False
+
+    def accept(self, trajectory: Trajectory, now_ns: int) -> None:
+        """Play ``trajectory``. Raises :class:`~prana_ros.so101.trajectory.TrajectoryError` and goes on as before."""
+        self._player.accept(trajectory, now_ns)
+        self.returning = False
+
+    def return_to_rest(self, now_ns: int) -> float:
+        """Set out slowly for the rest pose; returns the seconds that it takes."""
+        distance = float(np.abs(self.rest_pose - self.position).max())
+        # The cubic from standstill to standstill has its peak velocity at one and a half times the mean.
+        duration = max(1.5 * distance / self._rest_velocity, SHORTEST_RETURN)
+        rest = self.rest_pose[None]
+        self.accept(Trajectory("", 0, JOINT_NAMES, np.array([duration]), rest, np.zeros_like(rest)), now_ns)
+        self.returning = True
+        return duration
+
+    def goals(self, now_ns: int, reading: ArmReading | None) -> np.ndarray:
+        """Goal positions for ``now_ns``; called once per cycle, with what the servos last reported."""
+        period = self._period
+        if self._last_ns is not None:
+            # After a pause, or a step of the clock, the arm goes on at its ordinary speed.
+            elapsed = (now_ns - self._last_ns) / NANOSECONDS
+            period = float(np.clip(elapsed, 0.2 * self._period, 3.0 * self._period))
+        self._last_ns = now_ns
+        goal = self._limiter.step(self._player.sample(now_ns), period)
+        if reading is not None:
+            overload = bool(reading.error_bits[GRIPPER] & OVERLOAD_BITS)
+            position, load = reading.position[GRIPPER], reading.load[GRIPPER]
+            goal[GRIPPER] = self._grip.step(goal[GRIPPER], position, load, overload, period)
+        return goal
+
+    def farthest_from_rest(self, position: np.ndarray) -> tuple[str, float, float]:
+        """The joint that is farthest from rest (the gripper does not count), its ``position`` and the rest's, rad."""
+        i = int(np.argmax(np.abs(position - self.rest_pose)[:GRIPPER]))
+        return JOINT_NAMES[i], float(position[i]), float(self.rest_pose[i])
