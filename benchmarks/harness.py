@@ -1,0 +1,95 @@
+"""What all benchmarks share: figures, the result file, the table."""
+
+import datetime
+import json
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number.
+
+    `goal` is what the project wants of it, in words ("below 15 ms"), empty where it only explains another; `holds` says
+    whether the goal is met, None without one.
+    """
+
+    name: str
+    value: float
+    unit: str
+    goal: str = ""
+    holds: bool | None = None
+
+
+def at_most(name: str, value: float, unit: str, limit: float) -> Figure:
+    """Return a figure whose goal is not to exceed `limit`."""
+    return Figure(name, value, unit, f"at most {limit:g}", value <= limit)
+
+
+def write_result(name: str, figures: Sequence[Figure], command: str | None = None, **details: object) -> Path:
+    """Write `results/NAME.json` and print its table.
+
+    Args:
+        name: the benchmark.
+        figures: what was measured.
+        command: how to repeat it; the running command where not given.
+        details: conditions that the figures depend on, for example the duration.
+    """
+    result = {
+        "name": name,
+        "machine": machine(),
+        "command": command or shlex.join(["make", f"bench-{name}", *_make_arguments()]),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **details,
+        "figures": [asdict(figure) for figure in figures],
+    }
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    print(table([result]))
+    return path
+
+
+def machine() -> dict[str, object]:
+    """Return what a figure of this machine depends on."""
+    cores = len(os.sched_getaffinity(0))
+    return {
+        "processor": _processor(),
+        "cores": cores,
+        "memory_GiB": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "load_before": round(os.getloadavg()[0], 2),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+    }
+
+
+def table(results: Sequence[dict]) -> str:
+    """Return the figures of several results as one table."""
+    rows = [("benchmark", "figure", "value", "unit", "goal", "holds")]
+    for result in results:
+        for figure in result["figures"]:
+            holds = {True: "yes", False: "NO", None: ""}[figure["holds"]]
+            rows.append(
+                (result["name"], figure["name"], f"{figure['value']:.4g}", figure["unit"], figure["goal"], holds)
+            )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def _make_arguments() -> list[str]:
+    return [f"ARGS={shlex.join(sys.argv[1:])}"] if len(sys.argv) > 1 else []
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
