@@ -27,9 +27,7 @@ class TwinCameras:
         failure: what ended the drawing thread, None while all is well.
     """
 
-    def __init__(
-        self, twin: Twin, fps: int, clock: Clock, sink: FrameSink, cameras: Sequence[str] = CAMERAS
-    ) -> None:
+    def __init__(self, twin: Twin, fps: int, clock: Clock, sink: FrameSink, cameras: Sequence[str] = CAMERAS) -> None:
         """Prepare; nothing is drawn until ``start``."""
         if fps < 1:
             raise ValueError(f"camera fps is {fps}; it must be at least 1.")
