@@ -67,9 +67,10 @@ class Supervisor:
             Interrupted: the user wants to stop.
         """
         self._refuse_second_graph()
-        on_step("starting " + ", ".join(node.name for node in self._graph.nodes))
-        for spec in self._graph.nodes:
-            self._processes[spec.name] = NodeProcess(spec.name, self._command(spec), self._on_line)
+        commands = {spec.name: self._command(spec) for spec in self._graph.nodes}
+        on_step("starting " + ", ".join(commands))
+        for name, command in commands.items():
+            self._processes[name] = NodeProcess(name, command, self._on_line)
         for spec in self._graph.nodes:
             if spec.lifecycle:
                 on_step(f"configuring {spec.name}")
@@ -192,7 +193,7 @@ def _executable(spec: NodeSpec) -> list[str]:
         return python_module(f"{PACKAGE}.nodes.{spec.executable}")
     try:
         return [str(Path(get_package_prefix(spec.package)) / "lib" / spec.package / spec.executable)]
-    except PackageNotFoundError:
+    except (PackageNotFoundError, OSError):  # OSError: no installation was sourced at all
         raise GraphFailed(
             f"{spec.name} needs the ROS package {spec.package}, which is not installed here: it comes with a ROS 2 "
             "installation, not with the wheels."

@@ -100,6 +100,8 @@ class RosStage:
 
     def _bring_to_rest(self) -> None:
         complaint = "the arm did not go to rest"
+        # The policy tells the driver, not us, that it gives the arm back.
+        self._until(lambda: self._arm is not None and not self._arm.owner, ANSWER_TIME)
         self._call(self._go_to_rest, Trigger.Request(), complaint)
         # Reports from before the call do not count, and the driver reports each change and once a second.
         self._arm = None

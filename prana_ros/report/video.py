@@ -78,7 +78,7 @@ def side_by_side(images: list[Image], names: tuple[str, ...]) -> Image:
     columns = []
     for image, name in zip(images, names, strict=True):
         width = round(image.shape[1] * height / image.shape[0] / 2) * 2
-        column = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        column = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
         columns.append(_with_text(column, name, (6, height - 8)))
     return np.hstack(columns)
 

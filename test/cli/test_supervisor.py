@@ -1,0 +1,110 @@
+"""The supervisor with real processes: camera nodes, which need nothing but a picture."""
+
+import os
+import signal
+import time
+
+import cv2
+import numpy as np
+import pytest
+from support.ros import wait_until
+
+from prana_ros.cli.supervisor import GraphFailed, Interrupted, Supervisor
+from prana_ros.graph import PACKAGE, Graph, NodeSpec
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "picture.png"
+    cv2.imwrite(str(path), np.zeros((24, 32, 3), np.uint8))
+    return str(path)
+
+
+@pytest.fixture
+def supervise(ros, tmp_path):
+    """Make supervisors whose processes are taken down after the test."""
+    supervisors = []
+
+    def make(*nodes, namespace="/arm", stop_requested=lambda: False):
+        lines = []
+        supervisor = Supervisor(
+            Graph(namespace, nodes),
+            ros.node,
+            tmp_path / f"run_{len(supervisors)}",
+            lambda name, severity, text: lines.append((name, severity, text)),
+            stop_requested,
+        )
+        supervisor.lines = lines
+        supervisors.append(supervisor)
+        return supervisor
+
+    yield make
+    for supervisor in supervisors:
+        supervisor.take_down(lambda step: None)
+
+
+def camera(name, path, **more):
+    return NodeSpec(name, PACKAGE, "camera", {"path": path}, **more)
+
+
+def test_nodes_come_up_active_in_order_and_go_down_in_the_opposite_order(supervise, ros, picture):
+    supervisor = supervise(camera("table", picture), camera("wrist", picture))
+    steps = []
+    supervisor.bring_up(steps.append)
+    assert steps == [
+        "starting table, wrist",
+        "configuring table",
+        "activating table",
+        "configuring wrist",
+        "activating wrist",
+    ]
+    assert ros.state("/arm/table") == ros.state("/arm/wrist") == "active"
+    assert supervisor.check() is False
+    down = []
+    assert supervisor.take_down(down.append) == []
+    assert down == ["stopping wrist", "stopping table"]
+
+
+def test_a_node_that_refuses_is_named_with_its_own_sentence(supervise, picture):
+    supervisor = supervise(camera("table", picture), camera("wrist", "no_such_picture.png"))
+    with pytest.raises(GraphFailed) as failure:
+        supervisor.bring_up(lambda step: None)
+    assert str(failure.value).startswith("wrist: cannot configure: ")
+    assert "no_such_picture.png" in str(failure.value)
+
+
+def test_a_process_that_is_killed_is_named_with_its_signal(supervise, picture):
+    supervisor = supervise(camera("table", picture), camera("wrist", picture))
+    supervisor.bring_up(lambda step: None)
+    pid = supervisor.process_ids["wrist"]
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(GraphFailed, match=rf"^wrist \(process {pid}\) was killed by SIGKILL \(9\)\.$"):
+        wait_until(supervisor.check, 10.0, lambda: "the death was not noticed")
+    assert supervisor.take_down(lambda step: None) == []
+
+
+def test_a_process_that_dies_while_the_graph_comes_up_is_named(supervise, picture):
+    dying = NodeSpec("table", PACKAGE, "no_such_node")
+    with pytest.raises(GraphFailed, match=r"^table \(process \d+\) exited with code 1"):
+        supervise(dying, camera("wrist", picture)).bring_up(lambda step: None)
+
+
+def test_a_second_graph_of_the_same_names_is_refused(supervise, picture):
+    supervise(camera("table", picture)).bring_up(lambda step: None)
+    with pytest.raises(GraphFailed, match="^/arm/table already runs in this ROS domain"):
+        supervise(camera("table", picture)).bring_up(lambda step: None)
+    supervise(camera("table", picture), namespace="/other").bring_up(lambda step: None)
+
+
+def test_the_user_may_stop_while_the_graph_comes_up(supervise, picture):
+    end = time.monotonic() + 2.0
+    supervisor = supervise(camera("table", picture), stop_requested=lambda: time.monotonic() > end)
+    with pytest.raises(Interrupted):
+        supervisor.bring_up(lambda step: supervisor.pause(0.0 if "starting" in step else 60.0))
+    assert supervisor.take_down(lambda step: None) == []
+
+
+def test_a_package_that_is_not_installed_is_refused_in_one_sentence(supervise):
+    rviz = NodeSpec("rviz2", "no_such_package", "rviz2", lifecycle=False)
+    with pytest.raises(GraphFailed, match="rviz2 needs the ROS package no_such_package, which is not installed"):
+        supervise(rviz).bring_up(lambda step: None)
