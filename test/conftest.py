@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, settings
 from support.environment import isolate
 from support.processes import Processes
 
+import prana_ros.simulation  # noqa: F401 (chooses MuJoCo's OpenGL, which must be done before anything imports MuJoCo)
+
 # Before anything imports rclpy or LeRobot: both read the environment when they are imported.
 _DIRECTORY = Path(tempfile.mkdtemp(prefix="prana_ros_test_"))
 _DOMAIN_LOCK = isolate(_DIRECTORY)

@@ -30,7 +30,7 @@ class Units(Enum):
     """Units of the arm joints in a dataset or a checkpoint; the values are the names written there."""
 
     DEGREES = "degrees"
-    M100_100 = "-100..100"
+    M100_100 = "m100_100"
 
 
 LEROBOT_UNITS = Units.DEGREES

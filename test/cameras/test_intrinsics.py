@@ -1,5 +1,6 @@
 """Camera calibration files, and the ideal camera against projections worked out otherwise."""
 
+import mujoco
 import numpy as np
 import pytest
 import yaml
@@ -98,6 +99,30 @@ def test_the_field_of_view_ends_at_the_edges_of_the_image(width, height, fovy):
     projection = np.array(camera.projection).reshape(3, 4)
     np.testing.assert_array_equal(projection, np.column_stack([matrix, np.zeros(3)]))
     assert camera.camera_matrix[0] == camera.camera_matrix[4]
+
+
+@pytest.mark.parametrize("point", [(0.0, 0.0), (0.25, 0.0), (-0.4, 0.3), (0.1, -0.35)])
+def test_a_drawn_ball_is_where_the_ideal_camera_sees_it(point):
+    """MuJoCo draws a small ball; the middle of its pixels is the projection of its centre (camera: x right, y down)."""
+    x, y = point
+    model = mujoco.MjModel.from_xml_string(f"""
+        <mujoco><worldbody>
+          <camera name="camera" fovy="52"/>
+          <geom type="sphere" size=".02" pos="{x} {-y} -1" rgba="1 1 1 1"/>
+          <light pos="0 0 0" dir="0 0 -1"/>
+        </worldbody></mujoco>""")
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    renderer = mujoco.Renderer(model, 240, 320)
+    try:
+        renderer.update_scene(data, camera="camera")
+        renderer.enable_segmentation_rendering()
+        rows, columns = np.nonzero(renderer.render()[:, :, 0] == 0)
+    finally:
+        renderer.close()
+    assert len(rows) > 30
+    u, v, w = np.array(pinhole(320, 240, 52).camera_matrix).reshape(3, 3) @ [x, y, 1.0]
+    assert (columns.mean(), rows.mean()) == pytest.approx((u / w, v / w), abs=0.25)
 
 
 def test_an_uncalibrated_camera_says_so_by_zeros():

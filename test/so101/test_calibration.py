@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lerobot.motors import MotorCalibration
 from lerobot.robots.so_follower import SO101Follower, SO101FollowerConfig
 
+from prana_ros.resources import packaged
 from prana_ros.so101 import calibration as calib
 from prana_ros.so101.calibration import CalibrationError
 from prana_ros.so101.figures import JOINT_NAMES
@@ -81,6 +82,11 @@ def test_twin_covers_the_urdfs_limits_about_its_zero():
     np.testing.assert_allclose(upper[others], wanted_upper[others], atol=1.5 * one_count)
     assert lower[4] == pytest.approx(-np.pi)
     assert upper[4] == pytest.approx(np.pi)
+
+
+def test_the_packaged_file_is_the_twins():
+    path = calib.calibration_path("twin", packaged("config", "calibration"))
+    assert calib.read_calibration(path) == calib.twin_calibration()
 
 
 def test_range_is_ordered_when_the_gripper_runs_backwards():
