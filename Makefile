@@ -39,8 +39,11 @@ bench-%: setup
 colcon: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/colcon build $(ARGS)
 
-train-demo: setup
-	$(BIN)/python training/train_demo.py $(ARGS)
+train-demo: setup outputs/demos/standard/meta/info.json
+	PYTHON=$(BIN)/python training/train_demo.sh outputs/demos/standard outputs/train/twin_v2 $(ARGS)
+
+outputs/demos/standard/meta/info.json: | setup
+	$(BIN)/python training/make_demos.py --root outputs/demos/standard
 
 lock: $(BIN)/uv
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python $(BIN)/python \
