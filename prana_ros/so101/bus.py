@@ -39,7 +39,7 @@ CYCLE_RETRIES = 2
 Result = TypeVar("Result")
 
 
-class BusError(Exception):
+class BusError(RuntimeError):
     """The servos cannot be reached or set up; the message is one sentence for the user."""
 
 

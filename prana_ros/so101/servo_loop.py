@@ -10,8 +10,6 @@ from prana_ros.so101.trajectory import NANOSECONDS
 
 POLL = 0.001
 """Seconds between looks at a simulated clock."""
-STALL = 0.2
-"""Seconds of standstill of a simulated clock after which a cycle runs all the same: the arm is never unwatched."""
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +18,7 @@ class ServoLoop:
     """Calls ``cycle(now_ns)`` at ``rate`` Hz in its own thread, ``now_ns`` being ``clock_ns()``.
 
     Cycles are paced by the monotonic clock, or by ``clock_ns`` itself where ``simulated`` says that it is a simulated
-    one. A cycle that comes too late is not made up for.
+    one, which must not stand still. A cycle that comes too late is not made up for.
     """
 
     def __init__(
@@ -40,6 +38,11 @@ class ServoLoop:
     def start(self) -> None:
         """Begin; once only."""
         self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether cycles are to be expected."""
+        return self._thread.is_alive()
 
     def stop(self) -> None:
         """End after the running cycle; without effect if it never began."""
@@ -63,9 +66,5 @@ class ServoLoop:
             logger.exception("the servo loop has ended")
 
     def _wait_until(self, due_ns: int) -> None:
-        give_up = time.monotonic() + STALL
-        while not self._stopping.is_set():
-            remaining = (due_ns - self._pace_ns()) / NANOSECONDS
-            if remaining <= 0.0 or time.monotonic() >= give_up:
-                return
-            time.sleep(POLL if self._simulated else remaining)
+        while not self._stopping.is_set() and (remaining := due_ns - self._pace_ns()) > 0:
+            time.sleep(POLL if self._simulated else remaining / NANOSECONDS)
