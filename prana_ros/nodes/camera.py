@@ -8,20 +8,14 @@ import sys
 import threading
 import time
 
-import cv2
-import numpy as np
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-
 from prana_ros.cameras.file import FileSource
 from prana_ros.cameras.intrinsics import Intrinsics, IntrinsicsError, read_intrinsics, uncalibrated
 from prana_ros.cameras.source import CameraError, Frame, FrameSource
-from prana_ros.nodes import qos
-from prana_ros.nodes.camera_info import camera_info_msg, path_of_url
+from prana_ros.nodes.camera_info import path_of_url
+from prana_ros.nodes.camera_publisher import CameraPublisher
 from prana_ros.nodes.lifecycle import PranaNode, run_node
-from prana_ros.nodes.messages import image_to_msg
 from prana_ros.nodes.parameters import declare
 
-JPEG_QUALITY = 90
 RETRY_PERIOD = 1.0
 """Seconds between attempts to open a camera that stopped delivering."""
 
@@ -50,10 +44,8 @@ class CameraNode(PranaNode):
         source.open()
         self._source = source
         self._intrinsics = self._read_intrinsics(*source.size)
-        self._frame_id = self.value("frame_id") or f"{self.get_name()}_optical_frame"
-        self._images = self.create_lifecycle_publisher(Image, "~/image_raw", qos.IMAGE_PUB)
-        self._compressed = self.create_lifecycle_publisher(CompressedImage, "~/image_raw/compressed", qos.IMAGE_PUB)
-        self._infos = self.create_lifecycle_publisher(CameraInfo, "~/camera_info", qos.LATCHED)
+        frame_id = self.value("frame_id") or f"{self.get_name()}_optical_frame"
+        self._camera = CameraPublisher(self, "~", self._intrinsics, frame_id)
 
     def activate(self) -> None:
         """Start the capture thread."""
@@ -118,20 +110,7 @@ class CameraNode(PranaNode):
         stamp_ns = now_ns - ((before + after) // 2 - frame.stamp_ns)
         if stamp_ns <= 0:
             return  # simulated time has not begun: there is no stamp for this frame yet
-        self._images.publish(image_to_msg(frame.image, "rgb8", stamp_ns, self._frame_id))
-        info = camera_info_msg(self._intrinsics, stamp_ns, self._frame_id)
-        self._infos.publish(info)
-        if self._compressed.get_subscription_count():
-            self._compressed.publish(
-                CompressedImage(header=info.header, format="rgb8; jpeg compressed bgr8", data=_jpeg(frame.image))
-            )
-
-
-def _jpeg(image: np.ndarray) -> bytes:
-    """JPEG of an image (H, W, 3) uint8, red first."""
-    blue_first = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    _, encoded = cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return encoded.tobytes()
+        self._camera.publish(frame.image, stamp_ns)
 
 
 def main() -> int:

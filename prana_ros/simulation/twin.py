@@ -19,7 +19,6 @@ from prana_ros.simulation.world import CAMERAS, World
 NANOSECONDS = 1_000_000_000
 PATIENCE = 0.1
 """Seconds by which the physics may be late and still catch up; beyond that the lost time is given up and counted."""
-_REPORT_INTERVAL = 5.0
 _SWITCH_INTERVAL = 0.0005
 
 logger = logging.getLogger(__name__)
@@ -164,8 +163,7 @@ class Twin:
     def _pace(self) -> None:
         timestep = self.world.timestep
         period_ns = round(self._step_ns / self.real_time_factor)
-        due_ns = reported_ns = time.monotonic_ns()
-        reported = self.lost_seconds
+        due_ns = time.monotonic_ns()
         while not self._stopping.is_set():
             self._make_calls()
             for bus in self.buses:
@@ -182,13 +180,6 @@ class Twin:
                 due_ns = now_ns
             elif late_ns < 0:
                 time.sleep(-late_ns / NANOSECONDS)
-            if self.lost_seconds > reported and now_ns - reported_ns > _REPORT_INTERVAL * NANOSECONDS:
-                logger.warning(
-                    "the simulation is too slow for %g times real time: %.2f s lost so far",
-                    self.real_time_factor,
-                    self.lost_seconds,
-                )
-                reported, reported_ns = self.lost_seconds, now_ns
 
     def _make_calls(self) -> None:
         while not self._calls.empty():

@@ -153,6 +153,10 @@ class World:
             self._renderer.scene.flags[flag] = False
         return self._renderer.render()
 
+    def field_of_view(self, camera: str) -> float:
+        """Vertical field of view of a camera in degrees."""
+        return float(self._model.camera(camera).fovy[0])
+
     def close(self) -> None:
         """Free the renderer; must be called by the thread that drew."""
         if self._renderer is not None:

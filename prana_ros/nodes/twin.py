@@ -1,0 +1,181 @@
+"""Twin node: a simulated SO-101 with its scene and its cameras, behind a serial port.
+
+The arm itself has no topics here: the driver opens the port at ``link`` as it would open a real arm's. This node
+publishes what the twin's cameras see (``table`` and ``wrist``), where the objects are, and whether the task is done;
+and ``/clock`` where the twin does not run in real time.
+"""
+
+import sys
+import time
+
+from builtin_interfaces.msg import Time
+from rosgraph_msgs.msg import Clock
+from std_msgs.msg import Bool
+from visualization_msgs.msg import MarkerArray
+
+from prana_msgs.srv import ResetScene
+from prana_ros.cameras.intrinsics import pinhole
+from prana_ros.nodes import qos
+from prana_ros.nodes.camera_publisher import CameraPublisher
+from prana_ros.nodes.lifecycle import PranaNode, run_node
+from prana_ros.nodes.messages import stamp_from_ns
+from prana_ros.nodes.object_markers import object_markers
+from prana_ros.nodes.parameters import ParameterError, declare
+from prana_ros.simulation.scene import DISTRIBUTIONS, Scene, sample_scene, scene_distribution
+from prana_ros.simulation.task import TaskMonitor
+from prana_ros.simulation.twin import Twin, prefer_this_process
+from prana_ros.simulation.twin_cameras import TwinCameras
+from prana_ros.simulation.world import CAMERAS, World
+
+CLOCK_PERIOD_NS = 4_000_000
+SUCCESS_PERIOD_NS = 50_000_000
+MARKER_PERIOD = 0.1
+WATCH_PERIOD = 5.0
+
+
+class TwinNode(PranaNode):
+    """Time runs from configure on, so that a driver finds an arm that behaves; pictures come while active."""
+
+    def __init__(self) -> None:
+        super().__init__("twin")
+        declare(self, "link", "", "Where to put the symbolic link to the arm's serial port.")
+        declare(self, "scene", "standard", "How scenes are drawn from a seed.", choices=tuple(DISTRIBUTIONS))
+        declare(self, "seed", 0, "Seed of the first scene.", range=(0, None))
+        declare(self, "real_time_factor", 1.0, "Simulated seconds per second; /clock unless 1.", range=(0.01, 100.0))
+        declare(self, "camera_width", 320, "Width of the images in pixels.", range=(16, 1920))
+        declare(self, "camera_height", 240, "Height of the images in pixels.", range=(16, 1080))
+        declare(
+            self, "camera_fps", 30, "Images a second of each camera; stamps are multiples of 1/fps.", range=(1, 120)
+        )
+        self._twin: Twin | None = None
+        self._cameras: TwinCameras | None = None
+
+    def configure(self) -> None:
+        """Build the world, plug in the arm and let time run."""
+        if not self.value("link"):
+            raise ParameterError("parameter 'link' is empty; name the path for the link to the arm's port")
+        size = (self.value("camera_width"), self.value("camera_height"))
+        world = World(self._scene(self.value("seed")), camera_size=size)
+        self._twin = Twin(world, [self.value("link")], self.value("real_time_factor"))
+        self._monitor = TaskMonitor(world)
+        self._real_time = self.value("real_time_factor") == 1.0
+        self._publish_topics(world, *size)
+        if not self._real_time:
+            self._clock_publisher = self.create_publisher(Clock, "/clock", qos.CLOCK)
+            self._twin.add_observer(self._publish_clock)
+        self._twin.start()
+        self.get_logger().info(f"the arm is at {self.value('link')} ({self._twin.buses[0].port})")
+
+    def _publish_topics(self, world: World, width: int, height: int) -> None:
+        self._images = {
+            camera: CameraPublisher(
+                self, camera, pinhole(width, height, world.field_of_view(camera)), f"{camera}_optical_frame"
+            )
+            for camera in CAMERAS
+        }
+        self._markers = self.create_lifecycle_publisher(MarkerArray, "~/markers", qos.LATCHED)
+        self._success = self.create_lifecycle_publisher(Bool, "~/success", qos.LATCHED)
+        self.create_service(ResetScene, "~/reset_scene", self._reset_scene)
+        self.create_timer(MARKER_PERIOD, self._publish_markers)
+        self.create_timer(WATCH_PERIOD, self._watch)
+        self._lost_seconds, self._skipped = 0.0, 0
+
+    def activate(self) -> None:
+        """Start the cameras and the judging of the task."""
+        assert self._twin is not None
+        self._cameras = TwinCameras(self._twin, self.value("camera_fps"), self._stamp_ns, self._publish_image)
+        self._cameras.start()
+        self._skipped = 0
+        self._publish_success(self._monitor.success)
+        self._twin.add_observer(self._judge)
+
+    def deactivate(self) -> None:
+        """Stop the cameras; the arm and its time go on."""
+        if self._twin is not None:
+            self._twin.remove_observer(self._judge)
+        if self._cameras is not None:
+            self._cameras.stop()
+            self._cameras = None
+
+    def cleanup(self) -> None:
+        """Stop time and remove the port."""
+        self.deactivate()
+        if self._twin is not None:
+            self._twin.close()
+            self._twin = None
+
+    def _scene(self, seed: int) -> Scene:
+        return sample_scene(scene_distribution(self.value("scene")), seed)
+
+    def _stamp_ns(self, sim_time_ns: int, due_ns: int) -> int:
+        """Stamp of the state that is due at a monotonic time: of the system's clock in real time, else simulated."""
+        return due_ns + time.time_ns() - time.monotonic_ns() if self._real_time else sim_time_ns
+
+    def _publish_image(self, camera: str, image, stamp_ns: int) -> None:
+        self._images[camera].publish(image, stamp_ns)
+
+    def _publish_clock(self, sim_time_ns: int, _due_ns: int) -> None:
+        if sim_time_ns % CLOCK_PERIOD_NS == 0:
+            self._clock_publisher.publish(Clock(clock=stamp_from_ns(sim_time_ns)))
+
+    def _judge(self, sim_time_ns: int, _due_ns: int) -> None:
+        if sim_time_ns % SUCCESS_PERIOD_NS == 0:
+            before = self._monitor.success
+            if self._monitor.update() != before:
+                self._publish_success(not before)
+
+    def _publish_success(self, success: bool) -> None:
+        self._success.publish(Bool(data=success))
+
+    def _reset_scene(self, request: ResetScene.Request, response: ResetScene.Response) -> ResetScene.Response:
+        twin = self._twin
+        if twin is None:
+            response.message = "the twin is not configured"
+            return response
+        try:
+            at_rest = twin.reset_scene(self._scene(request.seed))
+        except (ValueError, RuntimeError) as error:
+            response.message = str(error)
+            return response
+        self._monitor = TaskMonitor(twin.world)
+        self._publish_success(False)
+        response.success = True
+        place = "was put to rest" if at_rest else "stays where it is, because its torque is on"
+        response.message = f"scene {request.seed} is laid out; the arm {place}"
+        return response
+
+    def _now(self) -> Time:
+        if self._real_time or self._twin is None:
+            return self.get_clock().now().to_msg()
+        return stamp_from_ns(self._twin.sim_time_ns)
+
+    def _publish_markers(self) -> None:
+        if self._twin is not None and self.is_active:
+            self._markers.publish(object_markers(self._twin.world, self._now()))
+
+    def _watch(self) -> None:
+        """Say what was lost since the last time; end the process where the simulation has failed."""
+        twin, cameras = self._twin, self._cameras
+        failure = (twin and twin.failure) or (cameras and cameras.failure)
+        if failure:
+            self.get_logger().fatal(f"the simulation has stopped: {failure!r}")
+            self.finish(1)
+        if twin is not None and twin.lost_seconds > self._lost_seconds:
+            self.get_logger().warning(
+                f"this machine is too slow for {twin.real_time_factor:g} times real time: "
+                f"{twin.lost_seconds:.2f} s of simulated time lost so far"
+            )
+            self._lost_seconds = twin.lost_seconds
+        if cameras is not None and cameras.skipped > self._skipped:
+            self.get_logger().warning(f"{cameras.skipped} camera images left out so far: drawing them took too long")
+            self._skipped = cameras.skipped
+
+
+def main() -> int:
+    """Run the node until it is stopped."""
+    prefer_this_process()
+    return run_node(TwinNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
