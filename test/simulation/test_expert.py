@@ -1,0 +1,139 @@
+"""The scripted expert: closed-form kinematics, a smooth target within the limits, and a tool in the box."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prana_ros.simulation.expert import GRIP, Expert, grasp_grips, gravity_torque, inverse_kinematics
+from prana_ros.simulation.scene import HARD, PAN_AXIS, STANDARD, sample_scene
+from prana_ros.simulation.task import TaskMonitor
+from prana_ros.simulation.world import World
+from prana_ros.so101.figures import ACTUATOR, REST_POSE, TOOL_CENTER_POINT
+from prana_ros.so101.kinematics import forward, position_limits
+
+EPISODES = 50
+
+
+@pytest.fixture(scope="module")
+def world():
+    return World(sample_scene(STANDARD, 0))
+
+
+def play(world: World, expert: Expert, until: float) -> TaskMonitor:
+    """Drive the servos along the target until a time (s); the world must be freshly reset."""
+    monitor = TaskMonitor(world)
+    for tick in range(round(until * 100)):
+        world.goal = expert.target(tick / 100)
+        world.step(5)
+        if tick % 10 == 0:
+            monitor.update()
+    return monitor
+
+
+@given(st.floats(-1.5, 1.5), st.floats(0.14, 0.25), st.floats(0.01, 0.09), st.floats(1.2, 1.57), st.floats(-2, 2))
+def test_inverse_kinematics_inverts_the_arms_forward_kinematics(azimuth, radius, height, pitch, roll):
+    joints = inverse_kinematics(np.array([azimuth, radius, height, pitch, roll, 0.3]))
+    pose = forward(joints)
+    # gripper_frame is the gripper frame turned by pi about y: its x and z axes point the other way.
+    offset = np.array([-TOOL_CENTER_POINT[0], TOOL_CENTER_POINT[1], 0.0])
+    on_roll_axis = pose[:3, 3] - pose[:3, :3] @ offset
+    expected = PAN_AXIS + radius * np.array([np.cos(azimuth), np.sin(azimuth)])
+    np.testing.assert_allclose(on_roll_axis, [*expected, height], atol=1e-9)
+    assert np.arcsin(-pose[2, 2]) == pytest.approx(pitch, abs=1e-6)
+    assert joints[4] == roll
+    assert joints[5] == 0.3
+
+
+def test_a_grip_out_of_reach_is_refused():
+    with pytest.raises(ValueError, match=r"reach is 0.2\d\d m"):
+        inverse_kinematics(np.array([0.0, 0.45, 0.05, 1.5, 0.0, 0.0]))
+
+
+@pytest.mark.parametrize("distribution", [STANDARD, HARD])
+def test_the_jaws_close_across_the_handle(distribution):
+    for seed in range(40):
+        scene = sample_scene(distribution, seed)
+        closed, around = grasp_grips(scene)
+        pose = forward(inverse_kinematics(closed.as_array()))
+        jaws = -pose[:2, 0]
+        tool = np.array([np.cos(scene.tool_yaw), np.sin(scene.tool_yaw)])
+        assert jaws @ tool == pytest.approx(0, abs=1e-6)
+        # The inner face of the fixed jaw, at the tool centre, touches the handle: 9 mm from its middle.
+        np.testing.assert_allclose((np.array(scene.tool_position) - pose[:2, 3]) @ jaws, 0.009, atol=1e-6)
+        assert around.gripper > closed.gripper == GRIP
+
+
+def test_targets_stay_within_the_limits_and_are_smooth():
+    lower, upper = position_limits()
+    for seed in range(100):
+        expert = Expert(sample_scene(STANDARD, seed))
+        targets = np.array([expert.target(time) for time in np.arange(0, expert.duration, 0.01)])
+        assert (targets >= lower).all()
+        assert (targets <= upper).all()
+        velocity = np.diff(targets, axis=0) * 100
+        assert np.abs(velocity).max() < 3.0
+        assert np.abs(np.diff(velocity, axis=0)).max() * 100 < 20.0
+
+
+def test_the_target_holds_before_and_after_its_time():
+    expert = Expert(sample_scene(STANDARD, 1))
+    np.testing.assert_array_equal(expert.target(-1.0), expert.target(0.0))
+    np.testing.assert_array_equal(expert.target(99.0), expert.target(expert.duration))
+    sag = gravity_torque(np.array([REST_POSE]))[0] / ACTUATOR.position_gain
+    np.testing.assert_allclose(expert.target(99.0), REST_POSE + sag, atol=1e-6)
+
+
+def test_the_lead_brings_the_arm_to_the_grasp(world):
+    """Without it, 17.8 N·m/rad would leave the jaws millimetres off the handle."""
+    scene = sample_scene(STANDARD, 3)
+    world.reset(scene)
+    expert = Expert(scene)
+    play(world, expert, 2.5)  # the end of the descent
+    around = grasp_grips(scene)[1]
+    reached, wanted = forward(world.position), forward(inverse_kinematics(around.as_array()))
+    assert np.linalg.norm(reached[:3, 3] - wanted[:3, 3]) < 0.003
+
+
+def test_it_succeeds_on_standard_scenes(world):
+    outcomes = []
+    for seed in range(EPISODES):
+        scene = sample_scene(STANDARD, seed)
+        world.reset(scene)
+        expert = Expert(scene)
+        outcomes.append(play(world, expert, expert.duration).outcome())
+    assert outcomes.count("success") >= 0.98 * EPISODES, outcomes
+
+
+@pytest.mark.parametrize(("shaking", "seconds", "slip"), [(0.0, 10, 0.001), (0.08, 3, 0.004)])
+def test_a_grasp_holds_still_and_under_shaking(world, shaking, seconds, slip):
+    scene = sample_scene(STANDARD, 6)
+    world.reset(scene)
+    expert = Expert(scene)
+    lifted = 4.3
+    play(world, expert, lifted)
+    assert expert.leg(lifted).name == "carry"
+    hold = expert.target(lifted)
+
+    def handle_in_gripper() -> np.ndarray:
+        pose = forward(world.position)
+        return pose[:3, :3].T @ (world.object_poses()["tool"][0] - pose[:3, 3])
+
+    before = handle_in_gripper()
+    for tick in range(seconds * 100):
+        shake = shaking * np.sin(2 * np.pi * 1.5 * tick / 100)
+        world.goal = hold + np.array([shake, shake / 2, 0, shake, shake, 0])
+        world.step(5)
+    assert world.task_state().tool_height > 0.05
+    assert np.linalg.norm(handle_in_gripper() - before) < slip
+
+
+def test_a_moved_tool_is_missed(world):
+    """The expert acts on the scene that it was told, so a lie must fail: the success test is not blind."""
+    scene = sample_scene(STANDARD, 2)
+    world.reset(scene)
+    x, y = scene.tool_position
+    expert = Expert(replace(scene, tool_position=(x - 0.05, y + 0.03)))
+    assert play(world, expert, expert.duration).outcome() in ("untouched", "not lifted", "dropped")
