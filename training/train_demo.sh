@@ -18,4 +18,6 @@ flags=(
   --batch_size=32 --steps=4500 --save_freq=1500 --log_freq=50
   --output_dir="$output"
 )
+# Waiting threads sleep instead of spinning, so that other work on the machine does not stall every step.
+export OMP_WAIT_POLICY=PASSIVE
 exec "${PYTHON:-.venv/bin/python}" training/train.py "${flags[@]}" "$@"

@@ -61,7 +61,7 @@ def time_grid(steps: int, shift: float = 1.0) -> Tensor:
     if not shift > 0:
         raise ValueError(f"time_grid_shift must be positive, got {shift}")
     t = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
-    return shift * t / (1 + (shift - 1) * t)
+    return shift * t / (1 - t + shift * t)  # written so that the ends are exact
 
 
 def euler(velocity: VelocityField, noise: Tensor, grid: Tensor, correct: Correction | None = None) -> Tensor:

@@ -59,13 +59,10 @@ def random_shift(images: Tensor, pixels: int) -> Tensor:
     if pixels == 0:
         return images
     batch, _, height, width = images.shape
-    device = images.device
-    shift = torch.randint(-pixels, pixels + 1, (2, batch, 1), device=device)
-    rows = (torch.arange(height, device=device) + shift[0]).clamp(0, height - 1)
-    columns = (torch.arange(width, device=device) + shift[1]).clamp(0, width - 1)
-    sample = torch.arange(batch, device=device)[:, None, None, None]
-    channel = torch.arange(images.shape[1], device=device)[None, :, None, None]
-    return images[sample, channel, rows[:, None, :, None], columns[:, None, None, :]]
+    padded = F.pad(images, (pixels,) * 4, mode="replicate")
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view: every possible shift of every image
+    row, column = torch.randint(0, 2 * pixels + 1, (2, batch), device=images.device)
+    return windows[torch.arange(batch, device=images.device), :, row, column]
 
 
 class TimmBackbone(nn.Module):

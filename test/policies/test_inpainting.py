@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import torch
+from support.gaussian import GaussianField, correlation_of, smooth_covariance
+
+from prana_ros.policies.flow_matching import euler, time_grid
+from prana_ros.policies.inpainting import TIME_FLOOR, Inpainting, inpainting_gains
+
+STEPS, JOINTS, PREFIX = 24, 2, 6
+SIZE, GIVEN = STEPS * JOINTS, PREFIX * JOINTS
+COVARIANCE = smooth_covariance(STEPS, JOINTS)
+NOISE = correlation_of(COVARIANCE, 0.5)
+SAMPLES = 4000
+
+
+def test_the_gains_are_the_regression_of_the_free_entries_on_the_given_ones():
+    times = time_grid(10)[1:]
+    gains = inpainting_gains(torch.tensor(NOISE), torch.tensor(COVARIANCE), times, GIVEN)
+    for gain, time in zip(gains.numpy(), times.tolist(), strict=True):
+        t = max(time, TIME_FLOOR)
+        joint = t * t * NOISE + (1 - t) ** 2 * COVARIANCE
+        expected = joint[GIVEN:, :GIVEN] @ np.linalg.inv(joint[:GIVEN, :GIVEN])
+        np.testing.assert_allclose(gain, expected, rtol=1e-5, atol=1e-6)
+
+
+def draw(covariance: np.ndarray, count: int, seed: int) -> torch.Tensor:
+    rng = np.random.default_rng(seed)
+    samples = rng.standard_normal((count, SIZE)) @ np.linalg.cholesky(covariance).T
+    return torch.tensor(samples).view(count, STEPS, JOINTS)
+
+
+def continue_chunks(method: str, error: float = 0.0, inference_steps: int = 10) -> tuple[torch.Tensor, torch.Tensor]:
+    """Prefixes of true chunks, and chunks sampled to continue them by one of three methods.
+
+    Args:
+        error: relative size of a fixed linear error of the velocity field.
+    """
+    prefix = draw(COVARIANCE, SAMPLES, seed=1)[:, :PREFIX]
+    noise = draw(NOISE, SAMPLES, seed=2)
+    field = GaussianField(np.zeros(SIZE), COVARIANCE, NOISE)
+    distortion = torch.tensor(np.random.default_rng(3).standard_normal((SIZE, SIZE)) / np.sqrt(SIZE))
+
+    def velocity(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        v = field(x, t)
+        return v + error * (v.flatten(1) @ distortion).view_as(v)
+
+    grid = time_grid(inference_steps)
+    gains = inpainting_gains(torch.tensor(NOISE), torch.tensor(COVARIANCE), grid[1:], GIVEN).double()
+    if method == "overwrite":
+        gains = torch.zeros_like(gains)
+    elif method == "constant":  # the published variant: the regression in the noise, at every time
+        gains = inpainting_gains(torch.tensor(NOISE), torch.tensor(NOISE), grid[1:], GIVEN).double()
+    return prefix, euler(velocity, noise, grid, Inpainting(prefix, noise, grid[1:], gains))
+
+
+def seam(chunks: torch.Tensor) -> float:
+    """Root mean square second difference at the seam, in multiples of that of true chunks."""
+
+    def roughness(x: torch.Tensor) -> torch.Tensor:
+        window = x[:, PREFIX - 2 : PREFIX + 2]
+        return window.diff(n=2, dim=1).square().mean().sqrt()
+
+    return float(roughness(chunks) / roughness(draw(COVARIANCE, SAMPLES, seed=4)))
+
+
+def test_the_prefix_comes_back_exactly():
+    prefix, chunks = continue_chunks("regression")
+    torch.testing.assert_close(chunks[:, :PREFIX], prefix, rtol=0, atol=1e-12)
+
+
+def test_the_continuations_mean_is_the_conditional_mean():
+    prefix, chunks = continue_chunks("regression")
+    regression = COVARIANCE[GIVEN:, :GIVEN] @ np.linalg.inv(COVARIANCE[:GIVEN, :GIVEN])
+    expected = prefix.flatten(1) @ torch.tensor(regression).T
+    # Over all samples the deviation from the conditional mean has zero mean and no regression on the prefix left.
+    deviation = chunks.flatten(1)[:, GIVEN:] - expected
+    spread = np.sqrt(np.diag(COVARIANCE))[GIVEN:]
+    left = torch.linalg.lstsq(prefix.flatten(1), deviation).solution
+    bias = (prefix.flatten(1) @ left).square().mean(0).sqrt().numpy() / spread
+    assert bias.max() < 0.05 + 3 * np.sqrt(GIVEN / SAMPLES), bias.max()
+
+
+@pytest.mark.parametrize("error", [0.0, 0.1])
+def test_seams_are_nearly_as_smooth_as_the_data(error):
+    seams = {m: seam(continue_chunks(m, error)[1]) for m in ("regression", "constant", "overwrite")}
+    assert seams["regression"] <= 1.4, seams
+    assert seams["regression"] < seams["constant"] < seams["overwrite"], seams
