@@ -11,11 +11,11 @@ nodes = ["camera", "episodes", "policy", "so101_driver", "twin"]
 
 def share(*folders: str) -> list[tuple[str, list[str]]]:
     """Return the files below the folders as data files, each in the same place under the package's share folder."""
-    files = [Path(file) for folder in folders for file in glob(f"{folder}/**", recursive=True)]
-    parents = sorted({file.parent for file in files if file.is_file()})
+    paths = [Path(path) for folder in folders for path in glob(f"{folder}/**", recursive=True)]
+    files = [path for path in paths if path.is_file() and path.suffix != ".pyc"]
+    parents = sorted({file.parent for file in files})
     return [
-        (f"share/{package_name}/{parent}", [str(file) for file in files if file.parent == parent and file.is_file()])
-        for parent in parents
+        (f"share/{package_name}/{parent}", [str(file) for file in files if file.parent == parent]) for parent in parents
     ]
 
 
