@@ -9,6 +9,7 @@ motor on its own when torque goes off; survive the port's disappearance.
 import contextlib
 import os
 import select
+import termios
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,15 +24,15 @@ from prana_ros.so101 import status_block
 from prana_ros.so101.figures import JOINT_NAMES
 from prana_ros.so101.port_lock import PortError, PortLock
 from prana_ros.so101.servo_settings import CALIBRATION_SETTINGS, calibration_settings, settings_of
-from prana_ros.so101.status_block import PACKET_LENGTH, StatusBlock, StatusError
+from prana_ros.so101.status_block import OVERHEAD, PACKET_LENGTH, StatusBlock, StatusError, data_of, is_valid
 from prana_ros.so101.units import encoder_map
 
 MODEL = "sts3215"
 REPLY_TIMEOUT = 0.03
-"""Seconds for the answers to a sync read: 2 ms on the wire and the latency of a USB adapter on a busy machine."""
+"""Seconds for an answer: at most 2 ms on the wire, and the latency of a USB adapter on a busy machine."""
 QUIET_TIME = 0.003
 """Seconds of silence after which nothing late is expected any more."""
-RETRIES = 3
+RETRIES = 5
 """Attempts at a transaction outside the servo loop."""
 CYCLE_RETRIES = 2
 """Attempts at the block read within one servo cycle."""
@@ -83,6 +84,8 @@ class ArmBus:
     port: str
     calibration: Mapping[str, MotorCalibration]
     clock_ns: Callable[[], int] = time.time_ns
+    reply_timeout: float = REPLY_TIMEOUT
+    """Seconds to wait for an answer."""
     communication_errors: np.ndarray = field(default_factory=lambda: np.zeros(len(JOINT_NAMES), dtype=np.int64))
     """Failed transactions per motor since the object was made."""
 
@@ -248,7 +251,7 @@ class ArmBus:
     def _receive(self, length: int) -> bytes:
         """Up to ``length`` bytes, fewer if they take too long; waits in the kernel, where the SDK would spin."""
         device = self._bus.port_handler.ser
-        answer, deadline = b"", time.monotonic() + REPLY_TIMEOUT
+        answer, deadline = b"", time.monotonic() + self.reply_timeout
         while len(answer) < length:
             remaining = deadline - time.monotonic()
             if remaining <= 0.0 or not select.select([device.fd], [], [], remaining)[0]:
@@ -261,7 +264,7 @@ class ArmBus:
 
         def wait() -> None:
             device = self._bus.port_handler.ser
-            deadline = time.monotonic() + REPLY_TIMEOUT
+            deadline = time.monotonic() + self.reply_timeout
             while time.monotonic() < deadline and select.select([device.fd], [], [], QUIET_TIME)[0]:
                 device.reset_input_buffer()
 
@@ -316,30 +319,31 @@ class ArmBus:
     def read_register(self, register: str, motor: str) -> int:
         """Value of a register of LeRobot's control table; error bits in the answer do not matter here."""
         address, length = self._address(register)
-        handler, servo_id = self._bus.packet_handler, self.calibration[motor].id
-        data = self._transact(motor, lambda port: handler.readTxRx(port, servo_id, address, length)[:2])
-        return self._bus._decode_sign(register, {servo_id: int.from_bytes(bytes(data), "little")})[servo_id]
+        servo_id = self.calibration[motor].id
+        data = self._transact(motor, length, lambda sdk, port: sdk.readTx(port, servo_id, address, length))
+        return self._bus._decode_sign(register, {servo_id: int.from_bytes(data, "little")})[servo_id]
 
     def write_register(self, register: str, motor: str, value: int) -> None:
         """Write a register of LeRobot's control table and wait for the answer; error bits in it do not matter here."""
         address, length = self._address(register)
-        handler, servo_id = self._bus.packet_handler, self.calibration[motor].id
+        servo_id = self.calibration[motor].id
         raw = self._bus._encode_sign(register, {servo_id: value})[servo_id]
         data = list(raw.to_bytes(length, "little"))
-        self._transact(motor, lambda port: (None, handler.writeTxRx(port, servo_id, address, length, data)[0]))
+        self._transact(motor, 0, lambda sdk, port: sdk.writeTxOnly(port, servo_id, address, length, data))
 
-    def _transact(self, motor: str, transaction: Callable[[Any], tuple[Result, int]]) -> Result:
-        """First part of what ``transaction`` returns; the second is the SDK's result. Tried several times."""
+    def _transact(self, motor: str, length: int, send: Callable[[Any, Any], object]) -> bytes:
+        """Data of ``length`` bytes in the answer to what ``send`` puts on the line with the SDK's handler and port."""
 
-        def attempt() -> tuple[Result, int]:
+        def attempt() -> bytes:
             port = self._bus.port_handler
             port.ser.reset_input_buffer()
-            return transaction(port)
+            send(self._bus.packet_handler, port)
+            return self._receive(length + OVERHEAD)
 
         for _ in range(RETRIES):
-            result, communication = self._on_port(attempt)
-            if communication == 0:
-                return result
+            answer = self._on_port(attempt)
+            if is_valid(answer, self.calibration[motor].id, length):
+                return data_of(answer)
             self.communication_errors[JOINT_NAMES.index(motor)] += 1
             self._drain()
         raise CommunicationError(f"{self._motor(motor)} on '{self.port}' does not answer.")
@@ -350,8 +354,7 @@ class ArmBus:
             raise PortLostError(f"The port '{self.port}' is not open.")
         try:
             return action()
-        except (OSError, serial.SerialException, TypeError) as error:
-            # pyserial raises TypeError where another thread closed the port, SerialException after an unplug.
+        except (OSError, serial.SerialException, termios.error) as error:
             raise PortLostError(f"The port '{self.port}' has vanished; is the arm unplugged?") from error
         finally:
             # The SDK forgets to free its port when a transaction ends in an exception.

@@ -12,7 +12,9 @@ from lerobot.motors.encoding_utils import decode_sign_magnitude
 
 ADDRESS = 56
 LENGTH = 15
-PACKET_LENGTH = LENGTH + 6
+OVERHEAD = 6
+"""Bytes of a status packet around its data."""
+PACKET_LENGTH = LENGTH + OVERHEAD
 
 CURRENT_UNIT = 0.0065
 """Ampere per count of Present_Current."""
@@ -55,8 +57,9 @@ def parse(answer: bytes, servo_ids: Sequence[int]) -> StatusBlock:
     present. Raises :class:`StatusError`.
     """
     packets = [answer[i * PACKET_LENGTH : (i + 1) * PACKET_LENGTH] for i in range(len(servo_ids))]
-    invalid = [servo_id for servo_id, packet in zip(servo_ids, packets, strict=True) if not _is_valid(packet, servo_id)]
-    if len(answer) > PACKET_LENGTH * len(servo_ids) and not invalid:
+    pairs = list(zip(packets, servo_ids, strict=True))
+    invalid = [servo_id for packet, servo_id in pairs if not is_valid(packet, servo_id, LENGTH)]
+    if len(answer) > PACKET_LENGTH * len(servo_ids):
         invalid = list(servo_ids)
     if invalid:
         raise StatusError(invalid)
@@ -73,15 +76,21 @@ def parse(answer: bytes, servo_ids: Sequence[int]) -> StatusBlock:
     )
 
 
-def _is_valid(packet: bytes, servo_id: int) -> bool:
-    if len(packet) < PACKET_LENGTH or packet[:4] != bytes((0xFF, 0xFF, servo_id, LENGTH + 2)):
+def is_valid(packet: bytes, servo_id: int, length: int) -> bool:
+    """Whether ``packet`` is a status packet of ``servo_id`` with ``length`` bytes of data, whole and unspoilt."""
+    if len(packet) != length + OVERHEAD or packet[:4] != bytes((0xFF, 0xFF, servo_id, length + 2)):
         return False
     return packet[-1] == ~sum(packet[2:-1]) & 0xFF
 
 
+def data_of(packet: bytes) -> bytes:
+    """The data of a valid status packet."""
+    return packet[5:-1]
+
+
 def _values(packet: bytes) -> tuple[int, ...]:
     """Position, velocity, load, voltage, temperature, current and error bits as the registers hold them."""
-    data = packet[5:-1]
+    data = data_of(packet)
 
     def word(address: int) -> int:
         return int.from_bytes(data[address - ADDRESS : address - ADDRESS + 2], "little")
