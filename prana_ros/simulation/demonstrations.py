@@ -6,8 +6,9 @@ the clean one is recorded, so the policy sees how to come back.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
 from multiprocessing import get_context
@@ -102,7 +103,7 @@ def _record_in_worker(distribution: SceneDistribution, seed: int, fps: int, size
 
 def demonstrations(
     distribution: SceneDistribution, first_seed: int, fps: int, size: tuple[int, int], processes: int
-) -> Iterator[Demonstration]:
+) -> Generator[Demonstration, None, None]:
     """Endless demonstrations in the order of their seeds, recorded by ``processes`` processes ahead of the reader."""
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         waiting: deque[Future[Demonstration]] = deque()
@@ -181,12 +182,12 @@ def make_demonstrations(
     dataset = DemonstrationDataset(root, repo_id, fps, size)
     kept = 0
     try:
-        for demonstration in demonstrations(distribution, TRAINING_SEEDS + seed, fps, size, processes):
-            if demonstration.outcome == "success":
-                dataset.add(demonstration)
-                kept += 1
-            yield demonstration
-            if kept == episodes:
-                break
+        with closing(demonstrations(distribution, TRAINING_SEEDS + seed, fps, size, processes)) as recorded:
+            while kept < episodes:
+                demonstration = next(recorded)
+                if demonstration.outcome == "success":
+                    dataset.add(demonstration)
+                    kept += 1
+                yield demonstration
     finally:
         dataset.close()
