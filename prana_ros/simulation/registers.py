@@ -94,7 +94,7 @@ PRESENT_TEMPERATURE = Register(63)
 STATUS = Register(65)
 MOVING = Register(66)
 PRESENT_CURRENT = Register(69, 2)
-GOAL_POSITION_2 = Register(71, 2, sign_bit=15)
+GOAL_POSITION_2 = Register(71, 2)
 MOVING_THRESHOLD = Register(80)
 MAX_ACCELERATION = Register(85)
 
