@@ -31,6 +31,10 @@ CLOCK_PERIOD_NS = 4_000_000
 SUCCESS_PERIOD_NS = 50_000_000
 MARKER_PERIOD = 0.1
 WATCH_PERIOD = 5.0
+DRIVER_TIME = 120.0
+"""Seconds that a driver may take to bring the arm to rest."""
+SILENCE = 1.0
+"""Seconds without a packet after which nobody drives the arm any more."""
 
 
 class TwinNode(PranaNode):
@@ -98,9 +102,10 @@ class TwinNode(PranaNode):
             self._cameras = None
 
     def cleanup(self) -> None:
-        """Stop time and remove the port."""
+        """Stop time and remove the port, once nobody drives the arm any more."""
         self.deactivate()
         if self._twin is not None:
+            _await_driver(self._twin)
             self._twin.close()
             self._twin = None
 
@@ -169,6 +174,17 @@ class TwinNode(PranaNode):
         if cameras is not None and cameras.skipped > self._skipped:
             self.get_logger().warning(f"{cameras.skipped} camera images left out so far: drawing them took too long")
             self._skipped = cameras.skipped
+
+
+def _await_driver(twin: Twin) -> None:
+    """Wait while a driver brings the arm to rest: a Ctrl-C in a terminal reaches the driver and the twin at once.
+
+    A driver that has switched the torque off, or whose port has fallen silent, has nothing left to do.
+    """
+    end = time.monotonic() + DRIVER_TIME
+    packets = -1
+    while twin.is_driven and packets != (packets := twin.packets) and time.monotonic() < end:
+        time.sleep(SILENCE)
 
 
 def main() -> int:

@@ -77,6 +77,16 @@ class Twin:
         """Simulated nanoseconds since the twin was made; goes on through scene resets."""
         return self._steps * self._step_ns
 
+    @property
+    def is_driven(self) -> bool:
+        """Whether a servo of any arm has its torque on."""
+        return any(servo.driving for bus in self.buses for servo in bus.servos)
+
+    @property
+    def packets(self) -> int:
+        """Packets that all buses have received so far."""
+        return sum(bus.packets for bus in self.buses)
+
     def add_observer(self, observer: Observer) -> None:
         """Call ``observer`` after each step, in the order of addition; it must be quick."""
         self._observers = [*self._observers, observer]
@@ -144,7 +154,7 @@ class Twin:
         """
 
         def reset() -> bool:
-            limp = not any(servo.driving for bus in self.buses for servo in bus.servos)
+            limp = not self.is_driven
             self.world.reset(scene, keep_arms=not limp)
             if limp:
                 for bus in self.buses:
