@@ -189,15 +189,9 @@ def _robot(options: DeployOptions) -> dict[str, Any]:
 
 def _driver(options: DeployOptions) -> NodeSpec:
     port = options.port or twin_port() if options.sim else options.port
-    # The way to rest is slow on purpose, slower still where the twin runs below real time.
-    return NodeSpec(
-        "so101_driver",
-        PACKAGE,
-        "so101_driver",
-        {"port": port, **_robot(options)},
-        _config("so101_driver.yaml"),
-        stop_time=30.0 / options.real_time_factor,
-    )
+    parameters = {"port": port, **_robot(options)}
+    # The way to rest is slow on purpose; the driver itself gives up after two minutes, with the torque on.
+    return NodeSpec("so101_driver", PACKAGE, "so101_driver", parameters, _config("so101_driver.yaml"), stop_time=130.0)
 
 
 def _policy(options: DeployOptions) -> NodeSpec:

@@ -91,7 +91,7 @@ def test_a_process_that_dies_while_the_graph_comes_up_is_named(supervise, pictur
 
 def test_a_second_graph_of_the_same_names_is_refused(supervise, picture):
     supervise(camera("table", picture)).bring_up(lambda step: None)
-    with pytest.raises(GraphFailed, match="^/arm/table already runs in this ROS domain"):
+    with pytest.raises(GraphFailed, match=r"^/arm/table already runs in this ROS domain"):
         supervise(camera("table", picture)).bring_up(lambda step: None)
     supervise(camera("table", picture), namespace="/other").bring_up(lambda step: None)
 

@@ -1,0 +1,45 @@
+"""The whole graph on the twin, in tests: a policy that fits it, and commands that start it."""
+
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from lerobot.configs.types import FeatureType, PolicyFeature
+
+from prana_ros.graph import PACKAGE
+from prana_ros.so101.figures import REST_POSE
+from prana_ros.so101.units import radians_to_lerobot
+from support import checkpoints
+
+PRANA = ("-c", "from prana_ros.cli import main; main()")
+"""Arguments of Python that run the ``prana`` command of this checkout."""
+
+
+def save_wandering_policy(folder: Path) -> Path:
+    """Random weights that take the twin's images and move the arm a few degrees around its rest pose."""
+    image = PolicyFeature(FeatureType.VISUAL, (3, 240, 320))
+    inputs = {**checkpoints.FEATURES, **{f"observation.images.{name}": image for name in checkpoints.CAMERAS}}
+    above_rest = radians_to_lerobot(np.add(REST_POSE, (0.0, 0.3, -0.3, 0.0, 0.0, 0.3)))
+    with patch.object(checkpoints, "MEAN", above_rest), patch.object(checkpoints, "STD", np.full(6, 4.0)):
+        return checkpoints.save_prana(folder, input_features=inputs, state_min=[-400.0] * 6, state_max=[400.0] * 6)
+
+
+def launch_environment(folder: Path) -> dict[str, str]:
+    """Environment in which launch finds the nodes: an installation of ours, or one made in ``folder`` that runs this
+    checkout's modules with this Python."""
+    try:
+        get_package_prefix(PACKAGE)
+    except (PackageNotFoundError, OSError):
+        index = folder / "share" / "ament_index" / "resource_index" / "packages"
+        executables = folder / "lib" / PACKAGE
+        for directory in (index, executables):
+            directory.mkdir(parents=True)
+        (index / PACKAGE).touch()
+        for name in ("twin", "so101_driver", "policy", "episodes", "camera"):
+            script = executables / name
+            script.write_text(f'#!/bin/sh\nexec {sys.executable} -m {PACKAGE}.nodes.{name} "$@"\n')
+            script.chmod(0o755)
+        return {"AMENT_PREFIX_PATH": str(folder)}
+    return {}
