@@ -8,7 +8,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
+UV := $(BIN)/uv pip install --python $(BIN)/python
 STAMPS := $(VENV)/stamps
 
 # The ROS wheels re-execute Python once with their library path, guarded by this variable: it must not be inherited
@@ -78,13 +78,13 @@ $(STAMPS)/requirements: requirements/prana.lock | $(BIN)/uv
 # Built with the locked ROS packages of .venv, not with the newest ones of an isolated build.
 $(STAMPS)/prana_msgs: $(shell find prana_msgs -type f) $(STAMPS)/requirements
 	@echo "Building prana_msgs"
-	$(UV) --no-build-isolation --no-deps --reinstall-package prana_msgs ./prana_msgs
+	$(UV) --quiet --no-build-isolation --no-deps --reinstall-package prana_msgs ./prana_msgs
 	@touch $@
 
 PLUGIN := training/lerobot_policy_prana
 
 $(STAMPS)/project: setup.py setup.cfg pyproject.toml $(shell find $(PLUGIN) -name '*.py' -o -name '*.toml') $(STAMPS)/prana_msgs
-	$(UV) --no-build-isolation --no-deps --reinstall-package lerobot_policy_prana --editable . ./$(PLUGIN)
+	$(UV) --quiet --no-build-isolation --no-deps --reinstall-package lerobot_policy_prana --editable . ./$(PLUGIN)
 	@touch $@
 
 # The twin renders through EGL: a GPU's or Mesa's.
