@@ -16,11 +16,15 @@ import torch
 from scipy.stats import binomtest
 from tqdm import tqdm
 
-from prana_ros.inference.checkpoint import CheckpointError, load_policy
+from prana_ros.inference.checkpoint import load_policy
+from prana_ros.inference.gate import RobotDescription, require
 from prana_ros.inference.prediction import LoadedPolicy, PolicyInput
 from prana_ros.simulation.lockstep import EpisodeOutcome, Observed, run_lockstep
 from prana_ros.simulation.scene import DISTRIBUTIONS, TRAINING_SEEDS, scene_distribution
 from prana_ros.simulation.task import TASK
+from prana_ros.simulation.world import CAMERAS
+from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.units import LEROBOT_UNITS
 
 
 class LockstepPolicy:
@@ -65,6 +69,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="first scene seed (default: 0)")
     parser.add_argument("--scenes", choices=sorted(DISTRIBUTIONS), default="standard", help="(default: standard)")
     parser.add_argument("--execute-steps", type=int, default=8, help="steps executed of each chunk (default: 8)")
+    parser.add_argument("--fps", type=float, help="frame rate of the training data, if the checkpoint does not say")
     parser.add_argument("--time-limit", type=float, default=15.0, help="simulated seconds an episode (default: 15)")
     parser.add_argument("--device", default="cpu", help="where the policy runs (default: cpu)")
     parser.add_argument("--threads", type=int, default=1, help="threads of the policy on a CPU (default: 1)")
@@ -75,7 +80,7 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     try:
         outcomes = evaluate(options)
-    except (CheckpointError, ValueError) as error:
+    except ValueError as error:
         print(error, file=sys.stderr)
         return 1
     summary = summarize(outcomes)
@@ -92,10 +97,15 @@ def main() -> int:
 
 def evaluate(options: argparse.Namespace) -> list[EpisodeOutcome]:
     """Run all episodes with a progress bar."""
-    policy = load_policy(options.checkpoint, options.device)
+    policy = load_policy(
+        options.checkpoint, options.device, joint_names=JOINT_NAMES, units=LEROBOT_UNITS, fps=options.fps
+    )
+    size = camera_size(policy)
+    cameras = dict.fromkeys(CAMERAS, (3, *reversed(size)))
+    require(policy.spec, RobotDescription(JOINT_NAMES, LEROBOT_UNITS, options.fps, cameras))
     fps = policy.spec.fps
     if not fps or int(fps) != fps:
-        raise ValueError(f"the checkpoint's frame rate is {fps}; a whole number is needed")
+        raise ValueError(f"the policy's frame rate is {fps}; a whole number is needed: set --fps")
     runs = run_lockstep(
         LockstepPolicy(policy, options.seed),
         range(options.seed, options.seed + options.episodes),
@@ -104,7 +114,7 @@ def evaluate(options: argparse.Namespace) -> list[EpisodeOutcome]:
         execute_steps=options.execute_steps,
         observation_steps=policy.spec.observation_steps,
         time_limit=options.time_limit,
-        camera_size=camera_size(policy),
+        camera_size=size,
     )
     outcomes = []
     with tqdm(runs, total=options.episodes, unit="episode") as progress:
