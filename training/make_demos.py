@@ -4,10 +4,11 @@ Example: ``python training/make_demos.py --episodes 450 --root outputs/demos/sta
 """
 
 import argparse
-import logging
 import sys
 from pathlib import Path
 
+import av.logging
+from datasets import disable_progress_bars
 from tqdm import tqdm
 
 from prana_ros.simulation.demonstrations import make_demonstrations
@@ -27,7 +28,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.episodes < 1 or options.processes < 1:
         parser.error("--episodes and --processes must be at least 1")
-    logging.getLogger("libav").setLevel(logging.ERROR)
+    av.logging.set_libav_level(av.logging.ERROR)
+    disable_progress_bars()
     failed = 0
     try:
         tried = make_demonstrations(

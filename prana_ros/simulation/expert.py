@@ -178,10 +178,9 @@ def grasp_grips(scene: Scene) -> tuple[Grip, Grip]:
     The jaws open away from the arm where they can: the roll is then a continuous function of the tool's direction.
     """
     handle = np.array(scene.tool_position)
+    turn, backwards = _turn(scene)
     azimuth = np.arctan2(*(handle - PAN_AXIS)[::-1])
-    turn = scene.tool_yaw - azimuth - np.pi / 2
-    turn = (turn + np.pi) % (2 * np.pi) - np.pi
-    if abs(turn) > ROLL_REACH:
+    if backwards:
         turn -= np.sign(turn) * np.pi
     across = azimuth + turn
     # The handle is driven to the fixed jaw, so the gripper ends where that jaw touches it.
@@ -190,10 +189,20 @@ def grasp_grips(scene: Scene) -> tuple[Grip, Grip]:
     return closed, around
 
 
+def _turn(scene: Scene) -> tuple[float, bool]:
+    """The tool's turn (rad) away from lying across the arm with its tip to the left, and whether that is more than the
+    roll joint can follow, so that the handle is taken the other way round."""
+    x, y = np.array(scene.tool_position) - PAN_AXIS
+    turn = scene.tool_yaw - np.arctan2(y, x) - np.pi / 2
+    turn = float((turn + np.pi) % (2 * np.pi) - np.pi)
+    return turn, abs(turn) > ROLL_REACH
+
+
 def place_grip(scene: Scene) -> Grip:
     """Tool held just over the bottom of the box, along its length and in its middle, jaws still closed."""
     along = np.array([-np.sin(scene.box_yaw), np.cos(scene.box_yaw)])
-    handle = np.array(scene.box_position) - along * (TOOL_BACK + TOOL_TIP) / 2
+    towards_tip = -along if _turn(scene)[1] else along
+    handle = np.array(scene.box_position) - towards_tip * (TOOL_BACK + TOOL_TIP) / 2
     return _grip_at(handle, scene.box_yaw, _HANDLE_IN_JAWS, RELEASE_HEIGHT, GRIP)
 
 

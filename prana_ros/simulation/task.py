@@ -98,6 +98,5 @@ class TaskMonitor:
             return "not lifted"
         if state.tool_in_box:
             return "not released"
-        if state.tool_height > TOOL_RADIUS + LIFTED / 2:
-            return "held"
-        return "dropped"
+        left_alone = state.released and state.tool_at_rest
+        return "held" if state.tool_height > TOOL_RADIUS + LIFTED / 2 and not left_alone else "dropped"

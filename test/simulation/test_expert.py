@@ -97,10 +97,11 @@ def test_the_lead_brings_the_arm_to_the_grasp(world):
     assert np.linalg.norm(reached[:3, 3] - wanted[:3, 3]) < 0.003
 
 
-def test_it_succeeds_on_standard_scenes(world):
+@pytest.mark.parametrize("distribution", [STANDARD, HARD])
+def test_it_succeeds(world, distribution):
     outcomes = []
     for seed in range(EPISODES):
-        scene = sample_scene(STANDARD, seed)
+        scene = sample_scene(distribution, seed)
         world.reset(scene)
         expert = Expert(scene)
         outcomes.append(play(world, expert, expert.duration).outcome())

@@ -113,10 +113,18 @@ def test_pushed_but_never_lifted(world):
 
 def test_in_the_air_is_held_and_then_dropped(world):
     monitor = TaskMonitor(world)
-    put_tool(world, 0.3, 0.25, 0.3, 0.5)
+    put_tool(world, 0.3, 0.25, 0.3, 0.5, velocity=-0.1)
     monitor.update()
     assert monitor.outcome() == "held"
     assert watch(world, monitor, 2.0).outcome() == "dropped"
+
+
+def test_left_across_the_rim_is_dropped(world):
+    monitor = TaskMonitor(world)
+    put_tool_into_box(world, height=0.06, turn=np.pi / 2)
+    monitor.update()
+    assert watch(world, monitor, 1.0).outcome() == "dropped"
+    assert world.task_state().tool_height > TOOL_RADIUS + 0.02
 
 
 def test_success_stays_success(world):
