@@ -27,7 +27,7 @@ HELP = {
     "namespace": "namespace of all nodes",
     "scene": "scenes of the twin",
     "seed": "seed of the twin's first scene; every episode takes the next",
-    "real_time_factor": "speed of the twin's clock, at most 1; 0 lets prana choose what this machine can do",
+    "real_time_factor": "speed of the twin's clock, at most 1",
 }
 """What each field of DeployOptions means, for the command line and the launch file alike."""
 
@@ -41,9 +41,12 @@ def add_deploy_arguments(parser: argparse.ArgumentParser) -> None:
         elif isinstance(option.default, bool):
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=False, help=HELP[option.name])
         else:
-            default = 0.0 if option.name == "real_time_factor" else option.default
-            text = f"{HELP[option.name]} (default: {default!r})"
-            parser.add_argument(flag, type=type(default), default=default, help=text.replace("%", "%%"))
+            default, shown = option.default, repr(option.default)
+            if option.name == "real_time_factor":
+                default, shown = 0.0, "0, what this machine can keep"
+            parser.add_argument(
+                flag, type=type(default), default=default, help=f"{HELP[option.name]} (default: {shown})"
+            )
 
 
 def deploy_options(values: Mapping[str, Any]) -> DeployOptions:

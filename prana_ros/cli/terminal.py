@@ -22,7 +22,7 @@ class Terminal:
         self._live = stream.isatty()
         self._lock = threading.RLock()
         self._status = ""
-        self._printed = ""
+        self._said_by_nodes: set[str] = set()
         self._status_due = 0.0
         self._log = log_path.open("w", encoding="utf-8")
 
@@ -36,10 +36,10 @@ class Terminal:
             self._log.close()
 
     def say(self, text: str) -> None:
-        """Print a message to the user, unless a node has just said the same."""
+        """Print a message to the user, unless a node has said the same."""
         with self._lock:
             self._note(f"prana: {text}")
-            if text != self._printed:
+            if text not in self._said_by_nodes:
                 self._print(text)
 
     def status(self, text: str) -> None:
@@ -58,6 +58,7 @@ class Terminal:
         with self._lock:
             self._note(f"{name}: {text}" if severity == OUTPUT else f"{name}: {severity} {text}")
             if severity in _SHOWN:
+                self._said_by_nodes.add(f"{name}: {text}")
                 self._print(f"{name}: {text}")
 
     def _note(self, text: str) -> None:
@@ -66,7 +67,6 @@ class Terminal:
             self._log.flush()
 
     def _print(self, text: str) -> None:
-        self._printed = text
         clear = "\r\033[K" if self._live and self._status else ""
         self._stream.write(f"{clear}{text}\n")
         self._draw_status()

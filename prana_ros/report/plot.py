@@ -14,6 +14,8 @@ from prana_ros.so101.figures import JOINT_NAMES
 
 MARGIN = 0.5
 """Seconds shown before and after an episode."""
+SEAM_HEIGHT = 0.06
+"""Height of a seam's mark, as a fraction of the axis."""
 
 
 def plot_joints(log: RunLog, path: Path) -> None:
@@ -25,7 +27,7 @@ def plot_joints(log: RunLog, path: Path) -> None:
     episodes = log.episodes()
     if not episodes:
         raise ValueError("No episode ran: there is nothing to plot.")
-    figure = Figure(figsize=(1.5 + 5.5 * len(episodes), 13), layout="constrained")
+    figure = Figure(figsize=(1.5 + max(9.0, 5.5 * len(episodes)), 13), layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.subplots(len(JOINT_NAMES), len(episodes), sharex="col", sharey="row", squeeze=False)
     for column, episode in enumerate(episodes):
@@ -46,9 +48,16 @@ def _plot_episode(axes: np.ndarray, log: RunLog, episode: Episode) -> None:
         _decorate(axis, episode)
         axis.plot(measured_times, measured[:, joint], color="tab:orange", linewidth=1.6, label="measured")
         axis.plot(commanded_times, commanded[:, joint], color="tab:blue", linewidth=1.0, label="commanded")
-        if len(commanded_times) and len(seams):
-            heights = np.interp(seams, commanded_times, commanded[:, joint])
-            axis.plot(seams, heights, "|", color="black", markersize=7, markeredgewidth=0.7, label="chunk seam")
+        # On the lower edge, so that many seams do not hide the curves.
+        axis.vlines(
+            seams,
+            0.0,
+            SEAM_HEIGHT,
+            color="black",
+            linewidth=0.6,
+            transform=axis.get_xaxis_transform(),
+            label="chunk seam",
+        )
     axes[0].set_title(f"episode {episode.index + 1}: {episode.outcome}", loc="left")
     axes[-1].set_xlabel("time in the episode (s)")
 

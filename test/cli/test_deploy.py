@@ -1,0 +1,218 @@
+"""``prana deploy`` with every node a real process, on the twin, and on the twin's port as if it were an arm."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from sensor_msgs.msg import JointState
+from support.deploy import PRANA, save_wandering_policy
+from support.processes import TestProcess
+from support.ros import wait_until
+
+from prana_ros.nodes import qos
+from prana_ros.so101.figures import REST_POSE
+
+pytestmark = pytest.mark.timeout(600)
+
+UP = 300.0
+"""Seconds in which a graph comes up on a machine that has other things to do."""
+AT_REST = 0.15
+"""rad; the joints lean on their stops and on friction."""
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory):
+    return save_wandering_policy(tmp_path_factory.mktemp("policy"))
+
+
+@pytest.fixture
+def deploy(processes, tmp_path):
+    """Start ``prana deploy``."""
+
+    def start(*arguments: object) -> TestProcess:
+        text = [str(argument) for argument in arguments]
+        return processes.python(*PRANA, "deploy", *text, "--device", "cpu", "--output", tmp_path / "run")
+
+    return start
+
+
+@pytest.fixture
+def on_twin(deploy, policy, tmp_path):
+    """Start ``prana deploy`` on the twin, at a speed that a loaded machine keeps."""
+
+    def start(*arguments: object) -> TestProcess:
+        common = ("--sim", "--port", tmp_path / "port", "--real-time-factor", 0.3)
+        return deploy(*common, "--policy-path", policy, "--episodes", 2, "--episode-time", 60, *arguments)
+
+    return start
+
+
+class Motion:
+    """Watches the joints: whether the arm moves, and where it was last seen."""
+
+    def __init__(self, ros):
+        self.measured = ros.collect("joint_states", JointState, qos.JOINT_STATE_SUB)
+
+    @property
+    def position(self) -> np.ndarray:
+        return np.array(self.measured.messages[-1].position)
+
+    def wait_until_raised(self) -> None:
+        wait_until(
+            lambda: bool(self.measured.messages) and np.abs(self.position - REST_POSE).max() > 0.25,
+            UP,
+            lambda: f"the arm did not leave its rest pose: {self.measured.messages[-1:]}",
+        )
+
+    def assert_at_rest(self) -> None:
+        assert np.abs(self.position - REST_POSE).max() < AT_REST, self.position
+
+
+def node_processes(parent: TestProcess) -> dict[str, int]:
+    """The process ids of the nodes below ``prana deploy``, by node name."""
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+    nodes = {}
+    for child in children:
+        for word in Path(f"/proc/{child}/cmdline").read_text().split("\0"):
+            if word.startswith("__node:="):
+                nodes[word.removeprefix("__node:=")] = int(child)
+    return nodes
+
+
+def assert_gone(pids: dict[str, int]) -> None:
+    assert not [name for name, pid in pids.items() if Path(f"/proc/{pid}").exists()]
+
+
+def test_ctrl_c_during_motion_brings_the_arm_to_rest_and_everything_down_in_order(on_twin, ros, tmp_path):
+    running = on_twin()
+    motion = Motion(ros)
+    motion.wait_until_raised()
+    pids = node_processes(running)
+    assert set(pids) == {"twin", "so101_driver", "policy", "episodes"}
+    running.send(signal.SIGINT)
+    assert running.wait(200.0) == 130
+    assert "stopping on SIGINT: the driver brings the arm to rest" in running.output
+    motion.assert_at_rest()
+    assert_gone(pids)
+    log = (tmp_path / "run" / "run.log").read_text()
+    stops = [log.index(f"{name}: INFO shutting down on SIGINT") for name in ("policy", "so101_driver", "twin")]
+    assert stops == sorted(stops)
+
+
+def test_a_policy_that_is_killed_while_the_arm_moves_is_named_and_the_arm_is_brought_to_rest(on_twin, ros):
+    running = on_twin()
+    motion = Motion(ros)
+    motion.wait_until_raised()
+    pids = node_processes(running)
+    os.kill(pids["policy"], signal.SIGKILL)
+    assert running.wait(200.0) == 1
+    assert f"policy (process {pids['policy']}) was killed by SIGKILL (9)." in running.output
+    motion.assert_at_rest()
+    assert_gone(pids)
+
+
+def test_a_driver_that_is_killed_while_the_arm_moves_is_named_and_nothing_is_left_running(on_twin, ros):
+    running = on_twin()
+    Motion(ros).wait_until_raised()
+    pids = node_processes(running)
+    os.kill(pids["so101_driver"], signal.SIGKILL)
+    assert running.wait(200.0) == 1
+    assert f"so101_driver (process {pids['so101_driver']}) was killed by SIGKILL (9)." in running.output
+    assert_gone(pids)
+
+
+def test_a_policy_path_that_does_not_exist_is_one_sentence(deploy, tmp_path):
+    running = deploy("--sim", "--port", tmp_path / "port", "--policy-path", "no_such_policy", "--real-time-factor", 0.3)
+    assert running.wait(UP) == 1
+    complaints = [line for line in running.output.splitlines() if "no_such_policy" in line]
+    assert len(complaints) == 1, running.output
+    assert complaints[0].startswith("policy: cannot configure: ")
+    assert "Traceback" not in running.output
+
+
+def test_options_that_no_graph_can_be_built_from_start_nothing(deploy, tmp_path):
+    running = deploy("--port", "/dev/ttyACM0", "--policy-path", "policy")
+    assert running.wait(60.0) == 1
+    assert running.output == "prana: robot_id is empty: give the id that the arm was calibrated under.\n"
+    assert not (tmp_path / "run").exists()
+
+
+# -- as on a real arm: no simulated nodes, cameras of their own --------------------------------------------------------
+
+
+@pytest.fixture
+def on_arm(processes, deploy, policy, tmp_path):
+    """Start ``prana deploy`` on the port of a twin, as on that of an arm, with pictures as cameras."""
+    link = tmp_path / "ttyARM"
+    twin = processes.python(*PRANA, "twin", "--link", link, "--robot-id", "test_arm")
+    twin.wait_for("Ctrl-C ends the twin", timeout=120.0)
+    rng = np.random.default_rng(0)
+    cameras = {}
+    for name in ("table", "wrist"):
+        cameras[name] = {"path": str(tmp_path / f"{name}.png"), "fps": 30.0}
+        cv2.imwrite(cameras[name]["path"], rng.integers(0, 256, (240, 320, 3), dtype=np.uint8))
+
+    def start(*arguments: object, **changes: object) -> TestProcess:
+        options = {
+            "port": link,
+            "robot-id": "test_arm",
+            "cameras": json.dumps(cameras),
+            "policy-path": policy,
+            **changes,
+        }
+        flags = [f"--{name}={value}" for name, value in options.items()]
+        return deploy(*flags, "--episodes", 1, "--episode-time", 6, "--reset-time", 0.5, *arguments)
+
+    return start
+
+
+def test_a_series_on_an_arm_ends_by_itself_with_the_arm_at_rest(on_arm, ros):
+    running = on_arm()
+    motion = Motion(ros)
+    assert running.wait(UP) == 0
+    assert "episode 1 of 1: timeout" in running.output
+    motion.assert_at_rest()
+
+
+def test_a_dry_run_reports_plans_and_leaves_the_arm_where_it_is(on_arm, ros):
+    running = on_arm("--dry-run")
+    motion = Motion(ros)
+    assert running.wait(UP) == 0
+    assert "episode 1 of 1: timeout" in running.output
+    positions = np.array([msg.position for msg in motion.measured.messages])
+    assert len(positions) > 100
+    assert np.ptp(positions, axis=0).max() < 0.1
+
+
+def test_a_camera_that_freezes_ends_the_episode_with_its_name(on_arm, ros):
+    running = on_arm("--episode-time", 300)
+    motion = Motion(ros)
+    motion.wait_until_raised()
+    pids = node_processes(running)
+    os.kill(pids["wrist"], signal.SIGSTOP)
+    try:
+        found = running.wait_for(r"^episode 1 of 1: aborted: .*wrist.*$", timeout=60.0)
+    finally:
+        os.kill(pids["wrist"], signal.SIGCONT)
+    assert "table" not in found.group(0)
+    assert running.wait(200.0) == 1
+    motion.assert_at_rest()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"port": "no_such_port"}, "so101_driver: cannot configure: .*no_such_port"),
+        ({"robot-id": "stranger"}, "so101_driver: cannot configure: .*stranger"),
+        ({"cameras": "{table: {path: no_such_picture.png}}"}, "table: cannot configure: .*no_such_picture.png"),
+    ],
+)
+def test_what_a_node_refuses_is_one_sentence_of_that_node(on_arm, change, words):
+    running = on_arm(**change)
+    assert running.wait(UP) == 1
+    running.wait_for(f"^{words}")
+    assert "Traceback" not in running.output
