@@ -217,6 +217,8 @@ def _refusal(action: Callable[[], None]) -> str:
 
 def main() -> int:
     """Run the node until it is stopped."""
+    # The servo loop must not wait the usual 5 ms for the interpreter while a message is being taken in.
+    sys.setswitchinterval(0.0005)
     return run_node(So101DriverNode)
 
 

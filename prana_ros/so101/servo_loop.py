@@ -1,6 +1,8 @@
 """The thread that drives the arm at servo rate."""
 
+import contextlib
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +12,8 @@ from prana_ros.so101.trajectory import NANOSECONDS
 
 POLL = 0.001
 """Seconds between looks at a simulated clock."""
+REAL_TIME_PRIORITY = 10
+"""Of 99: above the other programs, below the kernel's own threads."""
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +55,7 @@ class ServoLoop:
             self._thread.join()
 
     def _run(self) -> None:
+        _prefer_this_thread()
         try:
             due_ns = self._pace_ns()
             while not self._stopping.is_set():
@@ -68,3 +73,9 @@ class ServoLoop:
     def _wait_until(self, due_ns: int) -> None:
         while not self._stopping.is_set() and (remaining := due_ns - self._pace_ns()) > 0:
             time.sleep(POLL if self._simulated else remaining / NANOSECONDS)
+
+
+def _prefer_this_thread() -> None:
+    """Let the loop run before ordinary threads where the system allows it (root, or a limit for ``rtprio``)."""
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(REAL_TIME_PRIORITY))
