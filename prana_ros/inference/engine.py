@@ -11,7 +11,7 @@ import numpy as np
 
 from prana_ros.inference.observations import Observation
 from prana_ros.inference.plan import NANOSECONDS, Plan, Seam, plan_of_chunk, replaced, seam_between
-from prana_ros.inference.prediction import LoadedPolicy, PolicyInput, Prediction
+from prana_ros.inference.predictor import PolicyInput, Prediction, Predictor
 from prana_ros.inference.scheduler import SAVED_STEPS, Latency, Mode, Scheduler
 from prana_ros.so101.figures import JOINT_NAMES
 
@@ -63,7 +63,7 @@ class InferenceEngine:
         ValueError: if the settings do not fit the policy's chunk.
     """
 
-    def __init__(self, policy: LoadedPolicy, settings: Settings) -> None:
+    def __init__(self, policy: Predictor, settings: Settings) -> None:
         if not policy.spec.fps:
             raise ValueError("The policy's frames per second are not known; set fps.")
         if not settings.playback_rate > 0:

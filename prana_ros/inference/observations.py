@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from prana_ros.inference.plan import NANOSECONDS
-from prana_ros.inference.prediction import PolicyInput
+from prana_ros.inference.predictor import PolicyInput
 from prana_ros.so101.figures import JOINT_NAMES
 
 JOINT_STATES = "joint_states"

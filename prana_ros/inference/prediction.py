@@ -1,7 +1,7 @@
 """One prediction of any LeRobot policy: joint angles and images in, joint angles out."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,19 +12,12 @@ from lerobot.policies.utils import populate_queues, prepare_observation_for_infe
 from lerobot.processor import NormalizerProcessorStep, PolicyProcessorPipeline
 from lerobot.utils.constants import ACTION, OBS_IMAGES, OBS_STATE
 
+from prana_ros.inference.predictor import PolicyInput, Prediction
 from prana_ros.inference.spec import PolicySpec
 from prana_ros.so101.units import Calibration, lerobot_to_radians, radians_to_lerobot
 
 ROBOT_TYPE = "so_follower"
 """What LeRobot calls the arm in the datasets that it records."""
-
-
-@dataclass(frozen=True)
-class PolicyInput:
-    """What the robot perceives at one time: joint state (6,) in rad, images (H, W, 3) uint8 rgb by camera name."""
-
-    state: np.ndarray
-    images: Mapping[str, np.ndarray]
 
 
 @runtime_checkable
@@ -36,18 +29,6 @@ class StagedPolicy(Protocol):
 
     def denoise(self, context: Any, *, prefix: torch.Tensor | None = None) -> torch.Tensor:
         """Normalised actions (B, H, A) that begin with the prefix (B, P, A)."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """Joint positions (H, 6) in rad, the first at the time of the observation, and the wall time of each stage (s)."""
-
-    positions: np.ndarray
-    preprocess_time: float
-    context_time: float
-    """Images and state to context; 0 where the policy does not tell it from the rest."""
-    denoise_time: float
-    postprocess_time: float
 
 
 @dataclass
@@ -124,7 +105,9 @@ class LoadedPolicy:
             frame[OBS_STATE] = radians_to_lerobot(observation.state, self.spec.units, self.calibration).astype(
                 np.float32
             )
-        return self.preprocessor(prepare_observation_for_inference(frame, self.device, task, ROBOT_TYPE))
+        batch = self.preprocessor(prepare_observation_for_inference(frame, self.device, task, ROBOT_TYPE))
+        # The pipeline adds an empty action, which some policies would take for one that was recorded.
+        return {key: value for key, value in batch.items() if key != ACTION}
 
     def _actions(self, batches: list[dict[str, Any]], prefix: torch.Tensor | None) -> tuple[torch.Tensor, float]:
         """The policy's actions (1, H, A), normalised, and when it had encoded the observations."""

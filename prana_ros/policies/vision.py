@@ -6,7 +6,6 @@ from a table. Images are (B, 3, h, w), either float in [0, 1] or uint8 in [0, 25
 
 from typing import Protocol
 
-import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -73,6 +72,8 @@ class TimmBackbone(nn.Module):
 
     def __init__(self, name: str, image_size: int, *, pretrained: bool, keep_class_token: bool):
         super().__init__()
+        import timm  # here, because it takes seconds that the policies with the small network need not spend
+
         if not timm.is_model(name):
             near = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5]) or "none"
             raise ValueError(f"backbone: unknown model {name!r}; allowed: {SMALL_CNN!r} or a timm model (near: {near})")
