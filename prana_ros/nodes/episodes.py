@@ -64,6 +64,10 @@ class EpisodesNode(PranaNode):
             self._thread.join()
         self._thread = None
 
+    def cleanup(self) -> None:
+        """Forget the series: the timer may be called once more when its publisher is gone already."""
+        self._series = None
+
     def _run_series(self, series: Series) -> None:
         try:
             series.run()

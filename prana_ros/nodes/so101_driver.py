@@ -149,8 +149,8 @@ class So101DriverNode(PranaNode):
             self.get_logger().warning(f"trajectory refused: {refusal}", throttle_duration_sec=1.0)
 
     def _report(self, force: bool = False) -> None:
-        assert self._driver is not None
-        assert self._loop is not None
+        if self._driver is None or self._loop is None:
+            return  # the timer was due while the arm was brought to rest, and is called when it is gone already
         if not self._loop.is_running:
             self.get_logger().fatal(
                 f"the servo loop has ended ({self._loop.failure!r}); the servos hold their last goal"
