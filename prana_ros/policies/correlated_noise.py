@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 JITTER = 1e-6
 CONSTANT_STD = 1e-6
+NORMALIZER_EPSILON = 1e-8  # LeRobot's NormalizerProcessorStep adds it to the standard deviation
 HASH_BYTES = 32
 
 
@@ -44,12 +45,25 @@ class NoiseFit:
     shrinkage: float
 
 
-def statistics_hash(mean: ArrayLike, std: ArrayLike) -> bytes:
-    """32 bytes that identify an action normalisation, at the float32 precision in which processors store it."""
-    digest = hashlib.sha256()
-    for values in (mean, std):
-        digest.update(np.ascontiguousarray(np.asarray(values, dtype="<f4").ravel()).tobytes())
-    return digest.digest()
+@dataclass(frozen=True)
+class ActionStatistics:
+    """Mean and standard deviation of the action (A,): the normalisation in which noise is fitted."""
+
+    mean: np.ndarray
+    std: np.ndarray
+
+    @classmethod
+    def of(cls, mean: ArrayLike, std: ArrayLike) -> "ActionStatistics":
+        """From whatever holds the numbers."""
+        return cls(np.asarray(mean, np.float64).ravel(), np.asarray(std, np.float64).ravel())
+
+    def normalise(self, actions: np.ndarray) -> np.ndarray:
+        """Actions (..., A) as LeRobot's processor normalises them."""
+        return (actions - self.mean) / (self.std + NORMALIZER_EPSILON)
+
+    def digest(self) -> bytes:
+        """32 bytes that identify the statistics, at the float32 precision in which processors store them."""
+        return hashlib.sha256(np.stack([self.mean, self.std]).astype("<f4").tobytes()).digest()
 
 
 def _whole_chunks(actions: np.ndarray, chunk_size: int) -> np.ndarray:
@@ -137,18 +151,19 @@ class CorrelatedNoise(nn.Module):
 
     @property
     def is_fitted(self) -> bool:
+        """Whether L and C come from data."""
         return bool(self.noise_is_fitted)
 
-    def fitted_under(self, digest: bytes) -> bool:
-        """Whether the noise was fitted, under the normalisation with this :func:`statistics_hash`."""
-        return self.is_fitted and bytes(self.statistics_hash.tolist()) == digest
+    def fitted_under(self, statistics: ActionStatistics) -> bool:
+        """Whether the noise was fitted, and to actions normalised by these statistics."""
+        return self.is_fitted and bytes(self.statistics_hash.tolist()) == statistics.digest()
 
-    def set_fit(self, fit: NoiseFit, digest: bytes) -> None:
-        """Take over a fit made in the normalisation with this :func:`statistics_hash`."""
+    def set_fit(self, fit: NoiseFit, statistics: ActionStatistics) -> None:
+        """Take over a fit made to actions normalised by these statistics."""
         with torch.no_grad():
             self.cholesky.copy_(torch.from_numpy(fit.cholesky))
             self.covariance.copy_(torch.from_numpy(fit.covariance))
-            self.statistics_hash.copy_(torch.tensor(list(digest), dtype=torch.uint8))
+            self.statistics_hash.copy_(torch.tensor(list(statistics.digest()), dtype=torch.uint8))
             self.noise_is_fitted.fill_(True)
 
     def correlation(self) -> Tensor:

@@ -7,9 +7,7 @@ import numpy as np
 import pyarrow.dataset
 from lerobot.utils.constants import ACTION, OBS_STATE
 
-from prana_ros.policies.correlated_noise import statistics_hash
-
-NORMALIZER_EPSILON = 1e-8  # LeRobot's NormalizerProcessorStep adds it to the standard deviation
+from prana_ros.policies.correlated_noise import ActionStatistics
 
 
 def joint_names(dataset_meta: Any) -> list[str]:
@@ -20,15 +18,10 @@ def joint_names(dataset_meta: Any) -> list[str]:
     return [str(name).removesuffix(".pos") for name in names]
 
 
-def action_statistics(dataset_meta: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of the action (A,), as the normalising processor gets them."""
+def action_statistics(dataset_meta: Any) -> ActionStatistics:
+    """The statistics by which a policy trained on the dataset normalises actions."""
     statistics = dataset_meta.stats[ACTION]
-    return np.asarray(statistics["mean"], np.float64), np.asarray(statistics["std"], np.float64)
-
-
-def action_hash(dataset_meta: Any) -> bytes:
-    """The :func:`statistics_hash` of the dataset's action normalisation."""
-    return statistics_hash(*action_statistics(dataset_meta))
+    return ActionStatistics.of(statistics["mean"], statistics["std"])
 
 
 def state_range(dataset_meta: Any) -> tuple[list[float], list[float]]:
@@ -37,8 +30,8 @@ def state_range(dataset_meta: Any) -> tuple[list[float], list[float]]:
     return [float(v) for v in statistics["min"]], [float(v) for v in statistics["max"]]
 
 
-def normalised_action_episodes(dataset_meta: Any) -> Iterator[np.ndarray]:
-    """Each episode's actions (T, A), mean/std normalised, read from the dataset's local parquet files.
+def normalised_action_episodes(dataset_meta: Any, statistics: ActionStatistics) -> Iterator[np.ndarray]:
+    """Each episode's actions (T, A), normalised by the statistics, from the dataset's local parquet files.
 
     Raises:
         FileNotFoundError: if the dataset's data is not on this machine.
@@ -46,11 +39,9 @@ def normalised_action_episodes(dataset_meta: Any) -> Iterator[np.ndarray]:
     data = dataset_meta.root / "data"
     if not data.is_dir():
         raise FileNotFoundError(f"cannot fit the noise: the dataset {dataset_meta.repo_id} has no data at {data}")
-    mean, std = action_statistics(dataset_meta)
     table = pyarrow.dataset.dataset(data, format="parquet").to_table(["episode_index", "index", ACTION])
     order = np.argsort(table["index"].to_numpy())
     episode = table["episode_index"].to_numpy()[order]
     actions = np.stack(table[ACTION].to_pylist()).astype(np.float64)[order]
-    normalised = (actions - mean) / (std + NORMALIZER_EPSILON)
     boundaries = np.flatnonzero(np.diff(episode)) + 1
-    yield from np.split(normalised, boundaries)
+    yield from np.split(statistics.normalise(actions), boundaries)

@@ -25,7 +25,7 @@ from prana_ros.policies.flow_matching import (
 )
 from prana_ros.policies.flow_network import Context, FlowNetwork
 from prana_ros.policies.inpainting import Inpainting, inpainting_gains
-from prana_ros.policies.saved_statistics import saved_action_hash
+from prana_ros.policies.saved_statistics import saved_action_statistics
 
 logger = logging.getLogger(__name__)
 
@@ -85,8 +85,8 @@ class FlowPolicy(PreTrainedPolicy):
         if folder.is_dir():
             if (folder / TRAINING_WEIGHTS_FILE).is_file():
                 policy._raw_weights = load_file(folder / TRAINING_WEIGHTS_FILE)
-            digest = saved_action_hash(folder)
-            policy._noise_mismatch = digest is not None and not policy.noise.fitted_under(digest)
+            statistics = saved_action_statistics(folder)
+            policy._noise_mismatch = statistics is not None and not policy.noise.fitted_under(statistics)
         if problem := policy.noise_problem():
             logger.warning("%s", problem)
         return policy
@@ -103,9 +103,10 @@ class FlowPolicy(PreTrainedPolicy):
     def _fit_to_dataset(self, dataset_meta: Any) -> None:
         """Fit the noise to the dataset and take over what the checkpoint gate will ask for."""
         config = self.config
-        episodes = dataset_facts.normalised_action_episodes(dataset_meta)
+        statistics = dataset_facts.action_statistics(dataset_meta)
+        episodes = dataset_facts.normalised_action_episodes(dataset_meta, statistics)
         fit = fit_noise(episodes, config.chunk_size, config.noise_beta)
-        self.noise.set_fit(fit, dataset_facts.action_hash(dataset_meta))
+        self.noise.set_fit(fit, statistics)
         self._noise_mismatch = False
         self._gains.clear()
         config.joint_names = dataset_facts.joint_names(dataset_meta)
@@ -117,7 +118,7 @@ class FlowPolicy(PreTrainedPolicy):
         """Before the first step of a loaded policy: other statistics refit the noise, raw weights come back."""
         self._training_prepared = True
         meta = self._dataset_meta
-        if meta is not None and not self.noise.fitted_under(dataset_facts.action_hash(meta)):
+        if meta is not None and not self.noise.fitted_under(dataset_facts.action_statistics(meta)):
             self._fit_to_dataset(meta)
         if self._raw_weights is not None:
             self._average.resume(self, self._raw_weights)

@@ -7,9 +7,9 @@ from hypothesis.extra.numpy import arrays
 
 from prana_ros.policies.correlated_noise import (
     JITTER,
+    ActionStatistics,
     CorrelatedNoise,
     fit_noise,
-    statistics_hash,
 )
 from prana_ros.policies.flow_matching import interpolate, velocity_target
 
@@ -98,7 +98,7 @@ def test_any_dataset_gives_a_valid_correlation(actions, beta):
 
 def fitted_noise() -> CorrelatedNoise:
     noise = CorrelatedNoise(CHUNK, 3)
-    noise.set_fit(fit_noise(random_walks(40, 12), CHUNK), statistics_hash([0.0], [1.0]))
+    noise.set_fit(fit_noise(random_walks(40, 12), CHUNK), ActionStatistics.of([0.0], [1.0]))
     return noise
 
 
@@ -131,7 +131,7 @@ def test_it_is_ordinary_flow_matching_of_the_whitened_chunks():
 
 def test_a_refit_changes_nothing():
     first, second = fitted_noise(), fitted_noise()
-    second.set_fit(fit_noise(random_walks(40, 12), CHUNK), statistics_hash([0.0], [1.0]))
+    second.set_fit(fit_noise(random_walks(40, 12), CHUNK), ActionStatistics.of([0.0], [1.0]))
     for name, tensor in first.state_dict().items():
         assert torch.equal(tensor, second.state_dict()[name]), name
 
@@ -140,8 +140,8 @@ def test_unfitted_noise_says_so_and_a_fit_belongs_to_its_statistics():
     mean, std = np.array([1.0, 2.0]), np.array([0.5, 0.25])
     noise = CorrelatedNoise(CHUNK, 3)
     assert not noise.is_fitted
-    assert not noise.fitted_under(statistics_hash(mean, std))
-    noise.set_fit(fit_noise(random_walks(40, 12), CHUNK), statistics_hash(mean, std))
-    assert noise.fitted_under(statistics_hash(torch.tensor(mean), torch.tensor(std).float()))
-    assert not noise.fitted_under(statistics_hash(mean, std * 1.001))
-    assert not noise.fitted_under(statistics_hash(std, mean))
+    assert not noise.fitted_under(ActionStatistics.of(mean, std))
+    noise.set_fit(fit_noise(random_walks(40, 12), CHUNK), ActionStatistics.of(mean, std))
+    assert noise.fitted_under(ActionStatistics.of(torch.tensor(mean), torch.tensor(std).float()))
+    assert not noise.fitted_under(ActionStatistics.of(mean, std * 1.001))
+    assert not noise.fitted_under(ActionStatistics.of(std, mean))

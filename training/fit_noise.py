@@ -1,0 +1,69 @@
+"""Fit the noise of an existing checkpoint to a dataset, and write it into the checkpoint.
+
+    python training/fit_noise.py --dataset outputs/demos/standard --checkpoint outputs/train/demo/.../pretrained_model
+
+Only the noise changes, and only under the statistics that the checkpoint's own processors normalise with: a dataset
+whose chunks are normalised otherwise belongs to a policy trained otherwise.
+"""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from lerobot.configs.policies import PreTrainedConfig
+from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
+from lerobot.policies.factory import get_policy_class
+from safetensors.torch import load_file, save_file
+
+import prana_ros.policies.prana_v2  # noqa: F401 (registers the policy)
+from prana_ros.policies import dataset_facts
+from prana_ros.policies.correlated_noise import CorrelatedNoise, fit_noise
+from prana_ros.policies.flow_config import FlowPolicyConfig
+from prana_ros.policies.flow_policy import WEIGHTS_FILE
+from prana_ros.policies.saved_statistics import saved_action_statistics
+
+
+def refit(dataset: Path, repo_id: str, checkpoint: Path) -> str:
+    """Patch the checkpoint's weights file with noise fitted to the dataset; returns a sentence about the fit.
+
+    Raises:
+        ValueError: if the checkpoint is of another kind, or lacks its processors.
+    """
+    config = PreTrainedConfig.from_pretrained(checkpoint)
+    if not isinstance(config, FlowPolicyConfig):
+        kind = get_policy_class(config.type).__name__
+        raise ValueError(f"{checkpoint}: a {kind} has no correlated noise; allowed: a PRANA flow policy")
+    statistics = saved_action_statistics(checkpoint)
+    if statistics is None:
+        raise ValueError(
+            f"{checkpoint}: no action statistics in its preprocessor; allowed: a checkpoint with processors"
+        )
+    meta = LeRobotDatasetMetadata(repo_id, root=dataset)
+    fit = fit_noise(dataset_facts.normalised_action_episodes(meta, statistics), config.chunk_size, config.noise_beta)
+    noise = CorrelatedNoise(config.chunk_size, config.action_dim)
+    noise.set_fit(fit, statistics)
+    weights = load_file(checkpoint / WEIGHTS_FILE)
+    weights.update({f"noise.{name}": tensor for name, tensor in noise.state_dict().items()})
+    save_file(weights, checkpoint / WEIGHTS_FILE, metadata={"format": "pt"})
+    return f"noise fitted to {fit.num_chunks} chunks, shrinkage {fit.shrinkage:.3g}"
+
+
+def main() -> int:
+    """Command line of :func:`refit`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", type=Path, required=True, help="root of the LeRobotDataset")
+    parser.add_argument("--repo_id", default="local/dataset", help="the dataset's name, where it is not local")
+    parser.add_argument("--checkpoint", type=Path, required=True, help="folder with config.json and model.safetensors")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    try:
+        print(refit(arguments.dataset, arguments.repo_id, arguments.checkpoint))
+    except (ValueError, FileNotFoundError) as error:
+        print(f"fit_noise: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
