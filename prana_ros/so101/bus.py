@@ -7,6 +7,7 @@ motor on its own when torque goes off; survive the port's disappearance.
 """
 
 import contextlib
+import itertools
 import os
 import select
 import termios
@@ -31,7 +32,7 @@ MODEL = "sts3215"
 REPLY_TIMEOUT = 0.03
 """Seconds for an answer: at most 2 ms on the wire, and the latency of a USB adapter on a busy machine."""
 QUIET_TIME = 0.003
-"""Seconds of silence after which nothing late is expected any more."""
+"""Seconds of silence after which a servo cycle goes on."""
 RETRIES = 5
 """Attempts at a transaction outside the servo loop."""
 CYCLE_RETRIES = 2
@@ -95,6 +96,10 @@ class ArmBus:
         self._ids = [self.calibration[name].id for name in JOINT_NAMES]
         zero, slope = encoder_map(self.calibration)
         self._zero, self._slope = zero, slope
+        # Orders in which the servos are asked. After a failed transaction the next one follows, so that the answers to
+        # the failed one, should they still come, are recognised by their order even if all of them come together.
+        self._orders = itertools.cycle(itertools.permutations(range(len(JOINT_NAMES))))
+        self._order = np.array(next(self._orders))
         motors = [self.calibration[name] for name in JOINT_NAMES]
         self._range = np.array([[motor.range_min, motor.range_max] for motor in motors]).T
 
@@ -205,7 +210,8 @@ class ArmBus:
             except StatusError as error:
                 for servo_id in error.servo_ids:
                     self.communication_errors[self._ids.index(servo_id)] += 1
-                self._drain()
+                self._drain(QUIET_TIME)
+                self._order = np.array(next(self._orders))
                 if attempt == CYCLE_RETRIES - 1:
                     silent = ", ".join(self._motor(JOINT_NAMES[self._ids.index(i)]) for i in error.servo_ids)
                     raise CommunicationError(f"No valid answer on '{self.port}' from {silent}.") from None
@@ -234,19 +240,20 @@ class ArmBus:
 
     def _read_block(self) -> tuple[int, StatusBlock]:
         """Time of the middle of the transaction, and the answer of all servos."""
+        servo_ids = [self._ids[i] for i in self._order]
 
         def transact() -> tuple[int, bytes]:
             port = self._bus.port_handler
             port.ser.reset_input_buffer()
             begin = self.clock_ns()
             self._bus.packet_handler.syncReadTx(
-                port, status_block.ADDRESS, status_block.LENGTH, self._ids, len(self._ids)
+                port, status_block.ADDRESS, status_block.LENGTH, servo_ids, len(servo_ids)
             )
-            answer = self._receive(PACKET_LENGTH * len(self._ids))
+            answer = self._receive(PACKET_LENGTH * len(servo_ids))
             return (begin + self.clock_ns()) // 2, answer
 
         stamp_ns, answer = self._on_port(transact)
-        return stamp_ns, status_block.parse(answer, self._ids)
+        return stamp_ns, status_block.parse(answer, servo_ids).reordered(np.argsort(self._order))
 
     def _receive(self, length: int) -> bytes:
         """Up to ``length`` bytes, fewer if they take too long; waits in the kernel, where the SDK would spin."""
@@ -259,13 +266,13 @@ class ArmBus:
             answer += _read_available(device.fd, length - len(answer))
         return answer
 
-    def _drain(self) -> None:
-        """Wait until nothing more arrives and forget it: an answer that comes late must not pass for a later one."""
+    def _drain(self, quiet: float) -> None:
+        """Wait until nothing has arrived for ``quiet`` seconds, and forget what had: it came too late."""
 
         def wait() -> None:
             device = self._bus.port_handler.ser
             deadline = time.monotonic() + self.reply_timeout
-            while time.monotonic() < deadline and select.select([device.fd], [], [], QUIET_TIME)[0]:
+            while time.monotonic() < deadline and select.select([device.fd], [], [], quiet)[0]:
                 device.reset_input_buffer()
 
         self._on_port(wait)
@@ -345,7 +352,7 @@ class ArmBus:
             if is_valid(answer, self.calibration[motor].id, length):
                 return data_of(answer)
             self.communication_errors[JOINT_NAMES.index(motor)] += 1
-            self._drain()
+            self._drain(self.reply_timeout)
         raise CommunicationError(f"{self._motor(motor)} on '{self.port}' does not answer.")
 
     def _on_port(self, action: Callable[[], Result]) -> Result:

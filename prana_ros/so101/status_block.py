@@ -49,6 +49,10 @@ class StatusBlock:
     error_bits: np.ndarray
     """int: error byte of the packet, with the status register."""
 
+    def reordered(self, indices: np.ndarray) -> "StatusBlock":
+        """The same readings in the order of ``indices`` (J,)."""
+        return StatusBlock(**{name: values[indices] for name, values in vars(self).items()})
+
 
 def parse(answer: bytes, servo_ids: Sequence[int]) -> StatusBlock:
     """Read the status packets of ``servo_ids``, which must fill ``answer`` exactly and in this order.
