@@ -1,4 +1,4 @@
-"""ament_python package; pip and colcon read the same metadata from here (colcon wants it here, not in pyproject.toml)."""
+"""ament_python package; pip and colcon read its metadata from here: colcon wants it here, not in pyproject.toml."""
 
 from glob import glob
 from pathlib import Path
