@@ -1,0 +1,358 @@
+"""The driver node as a process, over real DDS, on the twin as another process."""
+
+import signal
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Duration, Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+from std_srvs.srv import SetBool, Trigger
+from support.lerobot_arms import motors_bus
+from support.ros import wait_until
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from prana_msgs.msg import ArmState
+from prana_msgs.srv import Acquire, Release
+from prana_ros import resources
+from prana_ros.nodes import qos
+from prana_ros.nodes.messages import duration_from_s, stamp_from_ns
+from prana_ros.so101.figures import JOINT_NAMES, REST_POSE
+from prana_ros.so101.units import lerobot_to_radians
+
+MODULE = "prana_ros.nodes.so101_driver"
+TWIN = ("-c", "from prana_ros.cli import main; main()", "twin")
+REST = np.array(REST_POSE)
+RAISED = np.array([0.3, -0.8, 0.9, 0.3, 0.2, 0.8])
+PATIENCE = 90.0
+"""Seconds for whatever takes two on a machine that has nothing else to do."""
+
+
+@pytest.fixture
+def port(processes, tmp_path):
+    """The twin's serial port."""
+    link = tmp_path / "arm"
+    twin = processes.python(*TWIN, "--link", link)
+    twin.wait_for("Ctrl-C ends the twin", timeout=PATIENCE)
+    return SimpleNamespace(link=link, twin=twin)
+
+
+@pytest.fixture
+def start(processes, ros, port):
+    """Start driver nodes on the twin."""
+
+    def start(*ros_args, **changes):
+        calibration = resources.packaged("config", "calibration")
+        parameters = {"port": port.link, "robot_id": "twin", "calibration_dir": calibration} | changes
+        return processes.node(MODULE, parameters, *ros_args)
+
+    return start
+
+
+class Driver:
+    """A driver that is active, and what it says."""
+
+    def __init__(self, ros, process, name="so101_driver"):
+        self.ros, self.process, self.name = ros, process, name
+        self.states = ros.collect(f"{name}/arm_state", ArmState, qos.LATCHED)
+        self.joints = ros.collect("joint_states", JointState, qos.JOINT_STATE_SUB)
+        assert ros.change_state(name, "configure")
+        assert ros.change_state(name, "activate")
+        self.trajectories = ros.publisher("joint_trajectory", JointTrajectory, qos.TRAJECTORY, PATIENCE)
+        self.joints.wait(timeout=PATIENCE)
+        self.states.wait(timeout=PATIENCE)
+
+    def go(self, position, seconds=1.5, **changes):
+        self.trajectories.publish(trajectory([position], [seconds], **changes))
+
+    def call(self, service, service_type=Trigger, **request):
+        return self.ros.call(f"{self.name}/{service}", service_type, service_type.Request(**request))
+
+    @property
+    def state(self):
+        return self.states.messages[-1]
+
+    @property
+    def position(self):
+        return np.array(self.joints.messages[-1].position)
+
+    def wait_near(self, position, tolerance=0.1, timeout=PATIENCE):
+        wait_until(
+            lambda: np.abs(self.position - position).max() < tolerance,
+            timeout,
+            lambda: f"the arm is at {self.position}",
+        )
+
+    def wait_mode(self, mode, timeout=PATIENCE):
+        wait_until(lambda: self.state.mode == mode, timeout, lambda: f"the state is {self.state}")
+
+
+@pytest.fixture
+def driver(ros, start):
+    return Driver(ros, start())
+
+
+def trajectory(positions, times, owner="", joints=JOINT_NAMES, stamp=None):
+    msg = JointTrajectory(joint_names=list(joints))
+    msg.header.frame_id = owner
+    msg.header.stamp = stamp or Time()
+    msg.points = [
+        JointTrajectoryPoint(positions=list(map(float, position)), time_from_start=duration_from_s(seconds))
+        for position, seconds in zip(positions, times, strict=True)
+    ]
+    return msg
+
+
+def look(port):
+    """What LeRobot's own bus finds at the port: joint positions (6,) in rad, and torque per motor."""
+    bus = motors_bus(port.link)
+    bus.connect()
+    try:
+        position = bus.sync_read("Present_Position")
+        torque = bus.sync_read("Torque_Enable", normalize=False)
+    finally:
+        bus.disconnect(disable_torque=False)
+    return lerobot_to_radians([position[name] for name in JOINT_NAMES]), [torque[name] for name in JOINT_NAMES]
+
+
+def test_it_tells_everything_about_the_arm(ros, start):
+    commanded = ros.collect("so101_driver/commanded", JointState, qos.JOINT_STATE_SUB)
+    diagnostics = ros.collect("/diagnostics", DiagnosticArray, qos.DIAGNOSTICS)
+    driver = Driver(ros, start())
+    # Joining late, as RViz does.
+    description = ros.collect("robot_description", String, qos.LATCHED)
+    assert 'name="gripper_frame"' in description.wait()[0].data
+    joints = driver.joints.wait(20)[-1]
+    assert list(joints.name) == list(JOINT_NAMES)
+    assert len(joints.position) == len(joints.velocity) == len(joints.effort) == 6
+    age = time.time() - joints.header.stamp.sec - 1e-9 * joints.header.stamp.nanosec
+    assert 0.0 < age < 5.0
+    stamps = [m.header.stamp.sec + 1e-9 * m.header.stamp.nanosec for m in driver.joints.messages]
+    assert np.all(np.diff(stamps) > 0.0)
+    np.testing.assert_allclose(commanded.wait()[-1].position, driver.position, atol=0.15)
+    driver.states.wait_for(lambda state: state.mode == ArmState.MODE_HOLDING)
+    state = driver.states.wait_for(lambda state: state.commands_sent > 50)
+    assert [motor.name for motor in state.motors] == list(JOINT_NAMES)
+    assert all(20.0 < motor.temperature < 60.0 and 11.0 < motor.voltage < 13.0 for motor in state.motors)
+    names = [status.name for status in diagnostics.wait()[-1].status]
+    assert names == ["so101_driver: arm", *(f"so101_driver: {name}" for name in JOINT_NAMES)]
+    assert diagnostics.messages[-1].status[0].level == DiagnosticStatus.OK
+
+
+def test_bad_trajectories_are_refused_and_counted_while_the_old_plan_goes_on(driver):
+    driver.go(RAISED, 3.0)
+    driver.states.wait_for(lambda state: state.mode == ArmState.MODE_FOLLOWING)
+    zeros = np.zeros(6)
+    ragged = trajectory([zeros, zeros], [1.0, 2.0])
+    ragged.points[1].positions.pop()
+    negative = trajectory([zeros], [1.0])
+    negative.points[0].time_from_start = Duration(sec=-1)
+    bad = [
+        (trajectory([[0, 0, np.nan, 0, 0, 0]], [1.0]), "'elbow_flex' the position nan"),
+        (trajectory([[np.inf, 0, 0, 0, 0, 0]], [1.0]), "'shoulder_pan' the position inf"),
+        (trajectory([zeros], [1.0], joints=["elbow", *JOINT_NAMES[1:]]), "the joint 'elbow'"),
+        (trajectory([zeros], [1.0], stamp=stamp_from_ns(time.time_ns() - 10**10)), "in the past"),
+        (trajectory([zeros, zeros], [1.0, 1.0]), "times must increase"),
+        (trajectory([], []), "has no points"),
+        (JointTrajectory(points=[JointTrajectoryPoint()]), "names no joints"),
+        (ragged, "Point 1 of the trajectory has 5 positions"),
+        (negative, "Point 0 of the trajectory is -1 s after its start"),
+    ]
+    for count, (msg, sentence) in enumerate(bad, start=1):
+        driver.trajectories.publish(msg)
+        refused = driver.states.wait_for(lambda state, count=count: state.trajectories_refused == count)
+        assert sentence in refused.last_refusal
+    driver.wait_near(RAISED)
+    assert (driver.state.trajectories_accepted, driver.state.stop_reason) == (1, ArmState.STOP_NONE)
+
+
+def test_one_commander_at_a_time(driver):
+    answer = driver.call("acquire", Acquire, owner="policy")
+    assert answer.success
+    refused = driver.call("acquire", Acquire, owner="replay")
+    assert not refused.success
+    assert "belongs to 'policy'" in refused.message
+    driver.go(RAISED, owner="replay")
+    state = driver.states.wait_for(lambda state: state.trajectories_refused == 1)
+    assert (state.owner, state.trajectories_accepted) == ("policy", 0)
+    assert "came from 'replay'" in state.last_refusal
+    assert not driver.call("go_to_rest").success
+    driver.go(RAISED, owner="policy")
+    driver.wait_near(RAISED)
+    assert not driver.call("release", Release, owner="replay").success
+    assert driver.call("release", Release, owner="policy").success
+    assert driver.call("go_to_rest").success
+    driver.states.wait_for(lambda state: state.mode == ArmState.MODE_RETURNING)
+    driver.wait_near(REST)
+
+
+def test_a_lost_commander_stops_the_arm(driver):
+    assert driver.call("acquire", Acquire, owner="policy", heartbeat_timeout=1.0).success
+    driver.go(RAISED, 4.0, owner="policy")
+    stopped = driver.states.wait_for(lambda state: state.mode == ArmState.MODE_STOPPED)
+    assert stopped.stop_reason == ArmState.STOP_LOST_COMMANDER
+    assert stopped.stop_message.startswith("'policy' sent no trajectory for 1.")
+    assert stopped.owner == ""
+    time.sleep(0.5)
+    held = driver.position
+    driver.go(REST)
+    driver.states.wait_for(lambda state: state.trajectories_refused == 1)
+    assert not driver.call("acquire", Acquire, owner="leader").success
+    time.sleep(0.5)
+    np.testing.assert_allclose(driver.position, held, atol=0.02)
+    assert driver.call("clear_stop").success
+    driver.go(REST)
+    driver.wait_near(REST)
+
+
+def test_stop_and_torque_services(driver, port):
+    driver.go(RAISED, 3.0)
+    driver.states.wait_for(lambda state: state.mode == ArmState.MODE_FOLLOWING)
+    assert driver.call("stop").success
+    assert (
+        driver.states.wait_for(lambda state: state.mode == ArmState.MODE_STOPPED).stop_reason == ArmState.STOP_SERVICE
+    )
+    again = driver.call("clear_stop")
+    assert again.success
+    assert driver.call("clear_stop").message == "No stop is in force."
+    assert driver.call("set_torque", SetBool, data=False).success
+    driver.wait_mode(ArmState.MODE_LIMP)
+    driver.go(RAISED)
+    refused = driver.states.wait_for(lambda state: state.trajectories_refused == 1)
+    assert "the torque is off" in refused.last_refusal
+    assert driver.call("set_torque", SetBool, data=True).success
+    driver.wait_mode(ArmState.MODE_HOLDING)
+    driver.go(RAISED)
+    driver.wait_near(RAISED)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_of_a_motion_brings_the_arm_to_rest_and_lets_go_there(driver, port, number):
+    driver.go(RAISED, 1.5)
+    driver.wait_near(RAISED)
+    driver.go([-0.5, *RAISED[1:]], 3.0)
+    time.sleep(1.0)
+    driver.process.send(number)
+    assert driver.process.wait(timeout=PATIENCE) == 0
+    position, torque = look(port)
+    assert torque == [0] * 6
+    # Without torque the wrist sags a little in the time that it takes to look.
+    np.testing.assert_allclose(position[:3], REST[:3], atol=0.2)
+    path = np.array([joints.position for joints in driver.joints.messages])
+    assert np.abs(np.diff(path, axis=0)).max() < 0.5
+
+
+def test_after_sigkill_in_motion_the_arm_holds_and_the_next_start_takes_over_without_a_jump(driver, ros, start, port):
+    driver.go(RAISED, 1.5)
+    driver.wait_near(RAISED)
+    driver.go([-0.5, *RAISED[1:]], 3.0)
+    time.sleep(1.0)
+    driver.process.send(signal.SIGKILL)
+    driver.process.wait()
+    time.sleep(0.5)
+    held, torque = look(port)
+    assert torque == [1] * 6
+    assert -0.5 < held[0] < RAISED[0]
+    # Under another name: DDS takes the dead one for alive for a while, and would ask it to configure.
+    successor = Driver(ros, start("-r", "__node:=successor"), "successor")
+    path = np.array([joints.position for joints in successor.joints.wait(20)])
+    np.testing.assert_allclose(path, np.tile(held, (len(path), 1)), atol=0.03)
+    successor.go([-0.5, *RAISED[1:]])
+    successor.wait_near([-0.5, *RAISED[1:]])
+
+
+def test_deactivating_holds_and_cleaning_up_goes_to_rest(driver, ros, port):
+    driver.go(RAISED)
+    driver.wait_near(RAISED)
+    assert ros.change_state("so101_driver", "deactivate")
+    before = len(driver.joints.messages)
+    driver.go(REST)
+    time.sleep(1.0)
+    assert ros.change_state("so101_driver", "activate")
+    driver.joints.wait(before + 10, timeout=PATIENCE)
+    np.testing.assert_allclose(driver.position, RAISED, atol=0.15)
+    assert ros.change_state("so101_driver", "deactivate")
+    assert ros.change_state("so101_driver", "cleanup")
+    position, torque = look(port)
+    assert torque == [0] * 6
+    np.testing.assert_allclose(position[:3], REST[:3], atol=0.2)
+    assert ros.change_state("so101_driver", "configure")
+    assert ros.change_state("so101_driver", "activate")
+
+
+def test_an_unplugged_arm_stops_the_driver_which_says_so_and_ends_on_a_signal(driver, port):
+    driver.go(RAISED, 3.0)
+    driver.states.wait_for(lambda state: state.mode == ArmState.MODE_FOLLOWING)
+    port.twin.send(signal.SIGKILL)
+    stopped = driver.states.wait_for(lambda state: state.mode == ArmState.MODE_STOPPED)
+    assert stopped.stop_reason == ArmState.STOP_COMMUNICATION
+    assert str(port.link) in stopped.stop_message
+    driver.process.send(signal.SIGTERM)
+    assert driver.process.wait(timeout=PATIENCE) == 0
+    assert "no contact to the arm" in driver.process.output
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"port": ""}, "port is empty"),
+        ({"port": "/dev/ttyNOTHERE"}, "There is no port '/dev/ttyNOTHERE'"),
+        ({"port": "/dev/null"}, "'/dev/null' is not a serial port"),
+        ({"robot_id": "nobody"}, "There is no calibration file .*nobody.json"),
+        ({"max_velocity": 40.0}, "parameter 'max_velocity' is 40.0, but must be"),
+        ({"rate": "fast"}, "parameter 'rate' is 'fast' .*, but must be of type float"),
+        ({"speed": 1.0}, "parameter 'speed' is unknown"),
+    ],
+)
+def test_what_cannot_be_configured_is_refused_in_one_sentence(ros, processes, tmp_path, changes, sentence):
+    calibration = resources.packaged("config", "calibration")
+    parameters = {"port": tmp_path / "arm", "robot_id": "twin", "calibration_dir": calibration}
+    process = processes.node(MODULE, parameters | changes)
+    assert not ros.change_state("so101_driver", "configure")
+    process.wait_for(rf"cannot configure: .*{sentence}")
+    assert ros.state("so101_driver") == "unconfigured"
+    assert "Traceback" not in process.output
+
+
+def test_a_busy_port_is_refused_and_the_first_driver_goes_on(driver, ros, start):
+    second = start("-r", "__node:=second")
+    assert not ros.change_state("second", "configure")
+    second.wait_for(r"cannot configure: The port '.*' is in use by .*pid \d+")
+    driver.go(RAISED)
+    driver.wait_near(RAISED)
+    assert driver.state.stop_reason == ArmState.STOP_NONE
+
+
+def test_on_a_simulated_clock_plans_stretch_and_a_clock_that_ends_does_not_keep_the_arm_up(ros, start, port):
+    process = start(use_sim_time=True)
+    clock = ros.publisher("/clock", Clock, qos.CLOCK, PATIENCE)
+    ticking = threading.Event()
+
+    def tick():
+        begin = time.monotonic()
+        while not ticking.wait(0.01):
+            clock.publish(Clock(clock=stamp_from_ns(10**12 + round(0.5e9 * (time.monotonic() - begin)))))
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    try:
+        driver = Driver(ros, process)
+        begin = time.monotonic()
+        driver.go(RAISED, 2.0)
+        driver.states.wait_for(lambda state: state.mode == ArmState.MODE_FOLLOWING)
+        driver.states.wait_for(lambda state: state.trajectories_accepted == 1 and state.mode == ArmState.MODE_HOLDING)
+        assert time.monotonic() - begin > 3.5
+        assert 990 < driver.joints.messages[-1].header.stamp.sec < 1100
+    finally:
+        ticking.set()
+        thread.join()
+    process.send(signal.SIGTERM)
+    assert process.wait(timeout=PATIENCE) == 0
+    position, torque = look(port)
+    assert torque == [0] * 6
+    np.testing.assert_allclose(position[:3], REST[:3], atol=0.2)
