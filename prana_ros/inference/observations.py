@@ -46,6 +46,8 @@ class Observation:
     """What the policy sees at ``t_obs_ns``: one ``PolicyInput`` per observation step, the newest last."""
 
     t_obs_ns: int
+    awaited_input: str
+    """The input whose newest sample is the oldest: the one that the next observation waits for."""
     history: tuple[PolicyInput, ...]
     readings: tuple[InputReading, ...]
 
@@ -188,7 +190,8 @@ class ObservationBuffer:
             sentences = [text for stream in self._streams.values() if (text := self._complaint(stream, now_ns))]
             if sentences:
                 raise InputError(" ".join(sentences))
-            t_obs_ns = min(stream.samples[-1][0] for stream in self._streams.values())
+            latest = min(self._streams.values(), key=lambda stream: stream.samples[-1][0])
+            t_obs_ns = latest.samples[-1][0]
             targets = [t_obs_ns - k * self._step_ns for k in reversed(range(self._observation_steps))]
             paired = [{name: self._sample(stream, t) for name, stream in self._streams.items()} for t in targets]
             readings = tuple(
@@ -201,7 +204,7 @@ class ObservationBuffer:
             PolicyInput(samples[JOINT_STATES][1], {camera: samples[camera][1] for camera in self._cameras})
             for samples in paired
         )
-        return Observation(t_obs_ns, history, readings)
+        return Observation(t_obs_ns, latest.name, history, readings)
 
     def _complaint(self, stream: InputStream, now_ns: int) -> str:
         """Why an input cannot be used now; empty if it can."""

@@ -14,7 +14,7 @@ from lerobot.utils.constants import ACTION, OBS_IMAGES, OBS_STATE
 
 from prana_ros.inference.predictor import PolicyInput, Prediction
 from prana_ros.inference.spec import PolicySpec
-from prana_ros.so101.units import Calibration, lerobot_to_radians, radians_to_lerobot
+from prana_ros.so101.units import Calibration, Units, lerobot_to_radians, radians_to_lerobot
 
 ROBOT_TYPE = "so_follower"
 """What LeRobot calls the arm in the datasets that it records."""
@@ -102,9 +102,7 @@ class LoadedPolicy:
         """The observation as the policy takes it: normalised, a batch of one, on the device."""
         frame = {key: np.ascontiguousarray(observation.images[name]) for name, key in self.image_keys.items()}
         if self.spec.state_size:
-            frame[OBS_STATE] = radians_to_lerobot(observation.state, self.spec.units, self.calibration).astype(
-                np.float32
-            )
+            frame[OBS_STATE] = radians_to_lerobot(observation.state, self._units, self.calibration).astype(np.float32)
         batch = self.preprocessor(prepare_observation_for_inference(frame, self.device, task, ROBOT_TYPE))
         # The pipeline adds an empty action, which some policies would take for one that was recorded.
         return {key: value for key, value in batch.items() if key != ACTION}
@@ -136,7 +134,7 @@ class LoadedPolicy:
 
     def _normalized_actions(self, positions: np.ndarray) -> torch.Tensor:
         """Positions (P, 6) in rad as the policy's own actions (1, P, A)."""
-        values = radians_to_lerobot(positions, self.spec.units, self.calibration)
+        values = radians_to_lerobot(positions, self._units, self.calibration)
         actions = torch.as_tensor(values, dtype=torch.float32, device=self.device).unsqueeze(0)
         for step in self.preprocessor.steps:
             if isinstance(step, NormalizerProcessorStep):
@@ -146,7 +144,13 @@ class LoadedPolicy:
     def _positions(self, actions: torch.Tensor) -> np.ndarray:
         """The policy's own actions (1, H, A) as positions (H, 6) in rad."""
         values = self.postprocessor(actions)[0].to(device="cpu", dtype=torch.float64).numpy()
-        return lerobot_to_radians(values, self.spec.units, self.calibration)
+        return lerobot_to_radians(values, self._units, self.calibration)
+
+    @property
+    def _units(self) -> Units:
+        if self.spec.units is None:
+            raise ValueError("The policy's units are not known; set units.")
+        return self.spec.units
 
     def _clock(self) -> float:
         """Wall time (s) when all that was asked of the device is done."""

@@ -165,13 +165,14 @@ class Run:
 
     def _observe(self) -> tuple[Observation | None, str]:
         """An observation that is newer than the last one used, or why there is none."""
+        now_ns = self._now()
         try:
-            observation = self._buffer.observe(self._now())
+            observation = self._buffer.observe(now_ns)
         except InputError as error:
             return None, str(error)
         if self._last_t_obs_ns is not None and observation.t_obs_ns <= self._last_t_obs_ns:
-            oldest = min(observation.readings, key=lambda reading: reading.stamp_ns)
-            return None, f"Input {oldest.name!r} has sent nothing new since {oldest.age:.2f} s."
+            age = (now_ns - observation.t_obs_ns) / NANOSECONDS
+            return None, f"Input {observation.awaited_input!r} has sent nothing new for {age:.2f} s."
         return observation, ""
 
     def _is_due(self) -> bool:

@@ -45,10 +45,11 @@ FEEDBACK_PERIOD = 0.5
 class PolicyNode(PranaNode):
     """Runs one checkpoint; one goal of ``~/run_policy`` at a time."""
 
+    _engine: InferenceEngine  # from configure to cleanup
+
     def __init__(self) -> None:
         super().__init__("policy")
         declare_parameters(self)
-        self._engine: InferenceEngine | None = None
         self._buffer: ObservationBuffer | None = None
         self._run: Run | None = None
         self._goal: ServerGoalHandle | None = None
@@ -99,7 +100,8 @@ class PolicyNode(PranaNode):
 
     def cleanup(self) -> None:
         """Free the policy's memory."""
-        self._engine = None
+        if hasattr(self, "_engine"):
+            del self._engine
 
     # -- configuration -------------------------------------------------------------------------------------------------
 
@@ -161,6 +163,7 @@ class PolicyNode(PranaNode):
         return GoalResponse.REJECT
 
     def _start_run(self, goal: ServerGoalHandle) -> None:
+        assert self._buffer is not None  # goals are accepted while the node is active
         settings = RunSettings(self.value("input_timeout"), self.value("state_margin"), self.value("dry_run"))
         self._goal = goal
         self._run = Run(self._engine, self._buffer, self, self.now_ns, settings)
