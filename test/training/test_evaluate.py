@@ -14,7 +14,7 @@ SHORT = ["--episodes=3", "--time-limit=0.8", "--seed=5"]
 
 def evaluate(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "training/evaluate.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=170)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
 
 
 @pytest.fixture(scope="module")

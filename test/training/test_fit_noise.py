@@ -33,9 +33,10 @@ def checkpoint(dataset, tmp_path) -> Path:
 
 def fit_noise(dataset: Path, checkpoint: Path) -> subprocess.CompletedProcess:
     command = [sys.executable, "training/fit_noise.py", "--dataset", str(dataset), "--checkpoint", str(checkpoint)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=170)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
 
 
+@pytest.mark.timeout(600)
 def test_a_checkpoint_whose_noise_was_lost_gets_it_back(dataset, checkpoint):
     weights = load_file(checkpoint / "model.safetensors")
     broken = {
@@ -56,6 +57,7 @@ def test_a_checkpoint_whose_noise_was_lost_gets_it_back(dataset, checkpoint):
         torch.testing.assert_close(tensor, weights[name])
 
 
+@pytest.mark.timeout(600)
 def test_a_checkpoint_without_processors_is_refused_in_one_sentence(dataset, checkpoint):
     (checkpoint / "policy_preprocessor.json").unlink()
     done = fit_noise(dataset.root, checkpoint)

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 def make_demos(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "training/make_demos.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=170)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
 
 
 def test_it_writes_what_it_says(tmp_path):
