@@ -27,7 +27,7 @@ class ArmClient:
         node: in whose namespace the driver is; its executor must run while the commander waits for an answer.
         owner: the name to acquire the arm under.
         heartbeat_timeout: seconds without a sign of life after which the driver stops the arm.
-        on_lost: called with one sentence, in the executor's thread, when the arm was stopped or taken over.
+        on_lost: called with one sentence, in the executor's thread, when the arm was stopped, let go or taken over.
     """
 
     def __init__(self, node: PranaNode, owner: str, heartbeat_timeout: float, on_lost: Callable[[str], None]) -> None:
@@ -52,8 +52,13 @@ class ArmClient:
         answered = threading.Event()
         future = self._acquire.call_async(self._request())
         future.add_done_callback(lambda _: answered.set())
-        while not answered.is_set():
-            self._wait(deadline, given_up, f"The driver does not answer {self._acquire.srv_name}.")
+        try:
+            while not answered.is_set():
+                self._wait(deadline, given_up, f"The driver does not answer {self._acquire.srv_name}.")
+        except ArmError:
+            # The driver may yet grant what was asked for, and would miss the heartbeat of an owner who is gone.
+            self._give_back()
+            raise
         answer = future.result()
         if not answer.success:
             raise ArmError(answer.message)
@@ -71,7 +76,10 @@ class ArmClient:
         """Give the arm back, without waiting for the answer: one who lost it meanwhile is told so, and may be."""
         if self.is_owned:
             self.is_owned = False
-            self._release.call_async(Release.Request(owner=self._owner))
+            self._give_back()
+
+    def _give_back(self) -> None:
+        self._release.call_async(Release.Request(owner=self._owner))
 
     def _request(self) -> Acquire.Request:
         return Acquire.Request(owner=self._owner, heartbeat_timeout=self._heartbeat_timeout)
@@ -81,6 +89,8 @@ class ArmClient:
             return
         if state.mode == ArmState.MODE_STOPPED:
             self._on_lost(f"The driver stopped the arm: {state.stop_message}")
+        elif state.mode == ArmState.MODE_LIMP:
+            self._on_lost("The torque of the arm is off.")
         elif state.owner and state.owner != self._owner:
             self._on_lost(f"The arm was taken over by {state.owner!r}.")
 

@@ -78,6 +78,11 @@ class DriverSide:
         """Report a stop."""
         self._tell(mode=ArmState.MODE_STOPPED, stop_reason=ArmState.STOP_SERVICE, stop_message=message)
 
+    def switch_torque_off(self) -> None:
+        """Report that the torque was switched off, which takes the arm from its owner."""
+        self.ownership.revoke()
+        self._tell(mode=ArmState.MODE_LIMP)
+
     def _acquire(self, request: Acquire.Request, response: Acquire.Response) -> Acquire.Response:
         try:
             self.ownership.acquire(request.owner, request.heartbeat_timeout, time.monotonic())
