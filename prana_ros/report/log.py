@@ -60,7 +60,7 @@ class RunLog:
         latest = self.arm[-1] if self.arm else None
         return {
             "chunks": len(published),
-            "chunks_not_published": len(self.chunks) - len(published),
+            "chunks_not_published": sum(chunk.was_made for chunk in self.chunks) - len(published),
             "latency_s": percentiles([chunk.latency for chunk in published]),
             "context_s": percentiles([chunk.context_time for chunk in published]),
             "denoise_s": percentiles([chunk.denoise_time for chunk in published]),

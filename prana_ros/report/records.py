@@ -18,7 +18,7 @@ class InputRecord:
 
 @dataclass(frozen=True)
 class ChunkRecord:
-    """One chunk of actions: when it was observed, what it cost (s) and how it joined the plan before it."""
+    """One inference: when its observation was made, what it cost (s) and how its chunk joined the plan before it."""
 
     time: float
     chunk_id: int
@@ -33,6 +33,11 @@ class ChunkRecord:
     seam_position_step: tuple[float, ...]
     seam_velocity_step: tuple[float, ...]
     inputs: dict[str, InputRecord]
+
+    @property
+    def was_made(self) -> bool:
+        """Whether there is a chunk; where no inference could be made, there is only the reason."""
+        return bool(self.inputs)
 
     @property
     def seam_time(self) -> float:

@@ -44,7 +44,9 @@ class Status:
         if self.arm and self.arm.stop_message:
             parts.append(self.arm.stop_message)
         if chunks:
-            parts += [_rate(chunks), _latency(chunks), _lost(chunks[-1]), _seam(chunks)]
+            parts.append(_rate(chunks))
+        if made := [chunk for chunk in chunks if chunk.was_made]:
+            parts += [_latency(made), _lost(made[-1]), _seam(made)]
         return " | ".join(part for part in parts if part)
 
     def _episode(self) -> str:
@@ -55,11 +57,11 @@ class Status:
 
 
 def _rate(chunks: list[ChunkRecord]) -> str:
-    published = [chunk for chunk in chunks if chunk.published]
-    if not published:
-        return f"no chunk: {chunks[-1].reason}"
-    span = published[-1].time - published[0].time
-    return f"{(len(published) - 1) / span:.1f} chunks/s" if span > 0.0 else "first chunk"
+    """Chunks made a second, and why the arm was not given the last one."""
+    made = [chunk for chunk in chunks if chunk.was_made]
+    span = made[-1].time - made[0].time if made else 0.0
+    rate = f"{(len(made) - 1) / span:.1f} chunks/s" if span > 0.0 else "first chunk" if made else "no chunk"
+    return rate if chunks[-1].published else f"{rate}: {chunks[-1].reason}"
 
 
 def _latency(chunks: list[ChunkRecord]) -> str:

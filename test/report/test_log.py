@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.records import arm, chunk, joints, series
+from support.records import arm, chunk, joints, no_chunk, series
 
 from prana_ros.report.log import RunLog, percentiles
 from prana_ros.report.summary import summarize
@@ -22,6 +22,7 @@ def two_episodes() -> RunLog:
         series(18.0, "done", 1, ["success", "timeout"]),
     ]
     log.chunks += [chunk(2.5, latency=0.05), chunk(2.6, latency=0.07, lost=2), chunk(2.7, published=False, lost=2)]
+    log.chunks.append(no_chunk(3.7, "Input 'wrist' is frozen."))
     log.arm += [arm(3.0, jitter=0.004), arm(4.0, jitter=0.001)]
     log.measured += [joints(t, 0.1) for t in np.arange(2.0, 18.0, 0.5)]
     return log

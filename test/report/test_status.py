@@ -1,4 +1,4 @@
-from support.records import arm, chunk, series
+from support.records import arm, chunk, no_chunk, series
 
 from prana_ros.report.status import Status
 
@@ -28,10 +28,26 @@ def test_only_the_last_seconds_count():
     assert "seam 0.6°" in status.line()
 
 
-def test_the_reason_is_shown_when_no_chunk_is_published():
+def test_the_reason_is_shown_when_no_chunk_can_be_made():
     status = Status()
-    status.on_chunk(chunk(0.0, published=False))
-    assert "no chunk: the table camera is frozen" in status.line()
+    status.on_chunk(no_chunk(0.0, "Input 'table' has published nothing."))
+    assert status.line() == "arm not seen | no chunk: Input 'table' has published nothing."
+
+
+def test_a_complaint_is_no_quick_chunk_without_losses():
+    status = Status()
+    for second in (0.0, 0.5):
+        status.on_chunk(chunk(second, latency=0.05, lost=3))
+    for second in (1.5, 2.5, 3.5):
+        status.on_chunk(no_chunk(second, "Input 'wrist' is frozen."))
+    assert "2.0 chunks/s: Input 'wrist' is frozen. | latency 50 ms | 3 frames lost" in status.line()
+
+
+def test_chunks_that_the_arm_is_not_given_are_counted_with_the_reason():
+    status = Status()
+    for second in (0.0, 0.5):
+        status.on_chunk(chunk(second, published=False))
+    assert "2.0 chunks/s: the table camera is frozen" in status.line()
 
 
 def test_a_stop_of_the_arm_is_shown():

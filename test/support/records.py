@@ -21,6 +21,11 @@ def chunk(time: float, latency: float = 0.05, published: bool = True, lost: int 
     )
 
 
+def no_chunk(time: float, reason: str) -> ChunkRecord:
+    """What the policy reports where it could make none."""
+    return ChunkRecord(time, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, False, reason, (), (), {})
+
+
 def arm(time: float, jitter: float = 0.001, mode: str = "following", stop: str = "") -> ArmRecord:
     return ArmRecord(
         time=time,
