@@ -25,4 +25,6 @@ def main(argv: list[str] | None = None) -> None:
         code = parsed.func(parsed)
     except _EXPECTED_ERRORS as error:
         sys.exit(f"prana: {error}")
+    except KeyboardInterrupt:  # before or after the time in which a command handles the signal itself
+        sys.exit(130)
     sys.exit(code)
