@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
+_LOAD_BEFORE = os.getloadavg()[0]
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def machine() -> dict[str, object]:
         "processor": _processor(),
         "cores": cores,
         "memory_GiB": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "load_before": round(os.getloadavg()[0], 2),
+        "load_before": round(_LOAD_BEFORE, 2),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
     }
