@@ -100,7 +100,7 @@ class ArmDriver:
             if self._unanswered:
                 return f"The torque of {', '.join(self._unanswered)} could not be switched off: no answer."
             late = (now_ns - self._motion.end_ns) / NANOSECONDS
-            if self._ladder.rung is Rung.RETURN and late > REST_PATIENCE and self.reading is not None:
+            if self._motion.returning and late > REST_PATIENCE and self.reading is not None:
                 joint, position, rest = self._motion.farthest_from_rest(self.reading.position)
                 return (
                     f"The arm did not come to rest: {joint} is at {position:.2f} rad instead of {rest:.2f} rad. "
@@ -139,7 +139,10 @@ class ArmDriver:
         with self._mutex:
             if self._ladder.in_force:
                 raise RefusedError(f"The arm is stopped and cannot be taken: {self._ladder.message}")
+            previous = self._ownership.owner
             self._ownership.acquire(owner, heartbeat_timeout, self.now())
+            if previous not in ("", owner):
+                self._motion.halt()  # a human takes over from a program: its plan must not outlive its ownership
 
     def release(self, owner: str) -> None:
         """Take the arm back from ``owner``, who owns it. Raises ``ValueError`` with one sentence."""
@@ -298,10 +301,10 @@ class ArmDriver:
         """Torque on in every motor, with the position that it has as its goal."""
         self._adopt()
         powered = self.bus.torque_enabled()
+        self._torque_on = True  # even if a motor does not answer below: the others hold the arm from then on
         for i, name in enumerate(JOINT_NAMES):
             if not powered[i]:
                 self.bus.hold(name, self._motion.position[i])
-        self._torque_on = True
 
     def _let_go(self) -> list[str]:
         """Torque off; returns the motors that did not answer."""
@@ -335,9 +338,9 @@ class ArmDriver:
 
     def _descend(self, now_ns: int, now: float) -> None:
         """Go down the ladder as far as it is time to."""
-        before = self._ladder.rung
         rung = self._ladder.update(now, self._is_at_rest(now_ns))
-        if rung is Rung.RETURN and before is not Rung.RETURN:
+        if rung is Rung.RETURN and not self._motion.returning:
+            # The way to rest begins, or goes on after a deactivation or a lost contact interrupted it.
             self._motion.return_to_rest(now_ns)
         if rung is Rung.OFF and self._torque_on:
             self._let_go()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from prana_ros.simulation import registers
 from prana_ros.simulation.servo_bus import ServoBus
 from prana_ros.so101.bus import ArmBus
 from prana_ros.so101.calibration import twin_calibration
@@ -112,6 +113,11 @@ class Rig:
     def mode(self) -> Mode:
         """The driver's mode now."""
         return self.state.mode
+
+    @property
+    def torque(self) -> list[bool]:
+        """Which servos have torque on."""
+        return [bool(servo.get(registers.TORQUE_ENABLE)) for servo in self.bus.servos]
 
     def largest_step(self) -> float:
         """Largest move of a joint of the arm between two cycles so far, rad."""
