@@ -22,7 +22,7 @@ class ServoLoop:
     """Calls ``cycle(now_ns)`` at ``rate`` Hz in its own thread, ``now_ns`` being ``clock_ns()``.
 
     Cycles are paced by the monotonic clock, or by ``clock_ns`` itself where ``simulated`` says that it is a simulated
-    one, which must not stand still. A cycle that comes too late is not made up for.
+    one, which must not stand still but may be set back. A cycle that comes too late is not made up for.
     """
 
     def __init__(
@@ -71,7 +71,8 @@ class ServoLoop:
             logger.exception("the servo loop has ended")
 
     def _wait_until(self, due_ns: int) -> None:
-        while not self._stopping.is_set() and (remaining := due_ns - self._pace_ns()) > 0:
+        # Further ahead than a cycle: a simulated clock was set back, and the arm must not wait until it catches up.
+        while not self._stopping.is_set() and 0 < (remaining := due_ns - self._pace_ns()) <= 2 * self._period_ns:
             time.sleep(POLL if self._simulated else remaining / NANOSECONDS)
 
 

@@ -121,6 +121,25 @@ def test_on_a_simulated_clock_the_loop_follows_that_clock():
     assert len(cycles) <= 103
 
 
+def test_a_simulated_clock_that_is_set_back_does_not_stop_the_loop():
+    """As when the simulator is started anew."""
+    offset = [10**12]
+    before, after = threading.Event(), threading.Event()
+
+    def cycle(now_ns):
+        (before if now_ns >= 10**12 else after).set()
+
+    begin = time.monotonic_ns()
+    loop = ServoLoop(cycle, 50.0, lambda: offset[0] + time.monotonic_ns() - begin, simulated=True)
+    loop.start()
+    try:
+        assert before.wait(30.0)
+        offset[0] = 0
+        assert after.wait(30.0)
+    finally:
+        loop.stop()
+
+
 def test_a_loop_that_fails_says_why(caplog):
     def cycle(_):
         raise RuntimeError("broken")
