@@ -48,17 +48,29 @@ class ArmWatch:
         for i, joint in enumerate(JOINT_NAMES):
             bits = int(reading.error_bits[i])
             temperature, voltage, position = reading.temperature[i], reading.voltage[i], reading.position[i]
-            if temperature > limits.max_temperature or bits & OVERHEAT_BIT:
+            if temperature > limits.max_temperature:
                 yield (
                     StopReason.OVER_TEMPERATURE,
                     joint,
                     f"The motor of {joint} has {temperature:.0f} °C; allowed are {limits.max_temperature:.0f} °C.",
                 )
-            if voltage < limits.min_voltage or bits & VOLTAGE_BIT:
+            elif bits & OVERHEAT_BIT:
+                yield (
+                    StopReason.OVER_TEMPERATURE,
+                    joint,
+                    f"The servo of {joint} reports that it is too hot, at {temperature:.0f} °C.",
+                )
+            if voltage < limits.min_voltage:
                 yield (
                     StopReason.LOW_VOLTAGE,
                     joint,
                     f"The motor of {joint} gets {voltage:.1f} V; at least {limits.min_voltage:.1f} V are needed.",
+                )
+            elif bits & VOLTAGE_BIT:  # too high as well: a 7.4 V servo at 12 V
+                yield (
+                    StopReason.LOW_VOLTAGE,
+                    joint,
+                    f"The servo of {joint} reports that its supply of {voltage:.1f} V is outside what it is made for.",
                 )
             if bits & OVERLOAD_BITS and joint in ARM:
                 yield (
