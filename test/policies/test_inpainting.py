@@ -3,6 +3,7 @@ import pytest
 import torch
 from support.gaussian import GaussianField, correlation_of, smooth_covariance
 
+from prana_ros.policies import inpainting
 from prana_ros.policies.flow_matching import euler, time_grid
 from prana_ros.policies.inpainting import TIME_FLOOR, Inpainting, inpainting_gains
 
@@ -68,16 +69,30 @@ def test_the_prefix_comes_back_exactly():
     torch.testing.assert_close(chunks[:, :PREFIX], prefix, rtol=0, atol=1e-12)
 
 
-def test_the_continuations_mean_is_the_conditional_mean():
-    prefix, chunks = continue_chunks("regression")
+def mean_bias() -> float:
+    """How far the continuations' mean lies from the conditional mean, in standard deviations, in the worst entry.
+
+    For Gaussian actions the sampler is linear in prefix and noise, so its mean is read off from unit prefixes and no
+    noise, without sampling.
+    """
+    grid = time_grid(10)
+    gains = inpainting_gains(torch.tensor(NOISE), torch.tensor(COVARIANCE), grid[1:], GIVEN).double()
+    prefix = torch.eye(GIVEN, dtype=torch.float64).view(GIVEN, PREFIX, JOINTS)
+    noise = torch.zeros(GIVEN, STEPS, JOINTS, dtype=torch.float64)
+    field = GaussianField(np.zeros(SIZE), COVARIANCE, NOISE)
+    chunks = euler(field, noise, grid, Inpainting(prefix, noise, grid[1:], gains))
     regression = COVARIANCE[GIVEN:, :GIVEN] @ np.linalg.inv(COVARIANCE[:GIVEN, :GIVEN])
-    expected = prefix.flatten(1) @ torch.tensor(regression).T
-    # Over all samples the deviation from the conditional mean has zero mean and no regression on the prefix left.
-    deviation = chunks.flatten(1)[:, GIVEN:] - expected
-    spread = np.sqrt(np.diag(COVARIANCE))[GIVEN:]
-    left = torch.linalg.lstsq(prefix.flatten(1), deviation).solution
-    bias = (prefix.flatten(1) @ left).square().mean(0).sqrt().numpy() / spread
-    assert bias.max() < 0.05 + 3 * np.sqrt(GIVEN / SAMPLES), bias.max()
+    error = chunks.flatten(1)[:, GIVEN:].numpy().T - regression
+    bias = np.sqrt(np.diag(error @ COVARIANCE[:GIVEN, :GIVEN] @ error.T))
+    return float((bias / np.sqrt(np.diag(COVARIANCE))[GIVEN:]).max())
+
+
+def test_the_continuations_mean_is_the_conditional_mean(monkeypatch):
+    with_floor = mean_bias()
+    monkeypatch.setattr(inpainting, "TIME_FLOOR", 1e-4)
+    assert mean_bias() < 0.05
+    # What the floor on t costs where the velocity is exact; it is there for networks, whose velocity is not.
+    assert 0.05 < with_floor < 0.2
 
 
 @pytest.mark.parametrize("error", [0.0, 0.1])
