@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prana_ros.so101.limits import Limiter, Limits, stopping_speed
@@ -38,6 +38,7 @@ def test_noise_as_target_stays_within_the_limits(seed):
     assert_within(run(Limiter(LIMITS), targets), np.zeros(6))
 
 
+@settings(max_examples=50)
 @given(st.floats(-1.0, 1.2), st.floats(-3.0, 3.0))
 def test_a_step_is_reached_without_overshoot_and_stays(start, target):
     limiter = Limiter(LIMITS, np.full(6, start))
@@ -56,6 +57,7 @@ def test_a_long_step_takes_the_time_of_the_trapezoid():
     assert reached == pytest.approx(2.0 / 2.0 + 2.0 / 15.0, abs=2 * PERIOD)
 
 
+@settings(max_examples=30)
 @given(
     st.floats(0.05, 0.4),
     st.floats(0.1, 1.0),

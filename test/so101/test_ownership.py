@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -67,6 +68,7 @@ class OwnershipMachine(RuleBasedStateMachine):
 
 
 TestOwnership = OwnershipMachine.TestCase
+TestOwnership.settings = settings(max_examples=40, stateful_step_count=30)
 
 
 @pytest.mark.parametrize("name", ["", "  "])
