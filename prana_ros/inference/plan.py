@@ -96,16 +96,18 @@ def replaced(running: Plan | None, new: Plan, now_ns: int) -> Plan:
     """The plan that the arm follows after ``new`` arrives now: JointTrajectoryController's replacement rule.
 
     The running plan is kept up to now (and back to where ``new`` begins: later chunks look no further back), then come
-    the future points of ``new``.
+    the future points of ``new``. One that begins in the future, because it was observed by a clock that is a little
+    ahead, leaves the running plan in force until then.
 
     Raises:
-        ValueError: if all of ``new`` is past, or it begins in the future.
+        ValueError: if all of ``new`` is past.
     """
     future = new.times_ns > now_ns
-    if not future.any() or new.start_ns > now_ns:
+    if not future.any():
         raise ValueError(f"A plan from {new.start_ns} to {new.end_ns} ns cannot take over at {now_ns} ns.")
     if running is None:
         return Plan(new.times_ns[future], new.positions[future])
-    between = (running.times_ns > new.start_ns) & (running.times_ns < now_ns)
-    kept = np.unique(np.concatenate([[new.start_ns], running.times_ns[between], [now_ns]]))
+    begin_ns, until_ns = min(now_ns, new.start_ns), max(now_ns, new.start_ns - 1)
+    between = (running.times_ns > begin_ns) & (running.times_ns < until_ns)
+    kept = np.unique(np.concatenate([[begin_ns], running.times_ns[between], [until_ns]]))
     return Plan(np.concatenate([kept, new.times_ns[future]]), np.concatenate([running.at(kept), new.positions[future]]))
