@@ -31,6 +31,8 @@ from prana_ros.so101.units import encoder_map
 MODEL = "sts3215"
 REPLY_TIMEOUT = 0.03
 """Seconds for an answer: at most 2 ms on the wire, and the latency of a USB adapter on a busy machine."""
+WRITE_TIMEOUT = 0.1
+"""Seconds for a packet to leave; more means that nobody takes it, and without a limit one would wait for ever."""
 QUIET_TIME = 0.003
 """Seconds of silence after which a servo cycle goes on."""
 RETRIES = 5
@@ -117,14 +119,14 @@ class ArmBus:
         """
         try:
             self._lock.acquire()
-        except PortError as error:
-            raise BusError(str(error)) from None
-        try:
             self._bus = self._open()
             self._lock.shut_out()
             self._check_servos()
             for name in JOINT_NAMES:
                 self._apply_settings(name)
+        except PortError as error:
+            self.close()
+            raise BusError(str(error)) from None
         except BaseException:
             self.close()
             raise
@@ -151,6 +153,7 @@ class ArmBus:
             bus.connect(handshake=False)
         except ConnectionError as error:
             raise BusError(f"The port '{self.port}' cannot be opened: {error.__cause__ or error}.") from None
+        bus.port_handler.ser.write_timeout = WRITE_TIMEOUT
         return bus
 
     def _check_servos(self) -> None:
@@ -361,6 +364,8 @@ class ArmBus:
             raise PortLostError(f"The port '{self.port}' is not open.")
         try:
             return action()
+        except serial.SerialTimeoutException as error:
+            raise PortLostError(f"The port '{self.port}' takes no more data; does its adapter hang?") from error
         except (OSError, serial.SerialException, termios.error) as error:
             raise PortLostError(f"The port '{self.port}' has vanished; is the arm unplugged?") from error
         finally:

@@ -39,15 +39,21 @@ class PortLock:
             raise PortError(
                 f"The port '{self.port}' is in use by {user}; only one program may drive the arm."
             ) from None
-        except BaseException:
+        except PortError:
             os.close(descriptor)
             raise
+        except OSError as error:
+            os.close(descriptor)
+            raise PortError(f"The port '{self.port}' cannot be taken: {error.strerror}.") from None
         self._descriptor = descriptor
 
     def shut_out(self) -> None:
         """Let the kernel refuse the port to every program that opens it from now on (those of root excepted)."""
         if self._descriptor is not None:
-            fcntl.ioctl(self._descriptor, termios.TIOCEXCL)
+            try:
+                fcntl.ioctl(self._descriptor, termios.TIOCEXCL)
+            except OSError as error:  # unplugged since it was taken
+                raise PortError(f"The port '{self.port}' cannot be taken: {error.strerror}.") from None
 
     def release(self) -> None:
         """Give the port back; without effect if it is not held."""

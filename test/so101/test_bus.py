@@ -1,5 +1,7 @@
 """The bus wrapper with the real SDK on the virtual port: what LeRobot's own bus does not survive."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +15,7 @@ from prana_ros.simulation.servo_bus import ServoBus
 from prana_ros.so101.bus import ArmBus, BusError, CommunicationError, PortLostError
 from prana_ros.so101.calibration import MotorCalibration, twin_calibration
 from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.port_lock import PortLock
 from prana_ros.so101.servo_settings import settings_of
 from prana_ros.so101.units import counts_to_radians, lerobot_to_radians
 
@@ -278,6 +281,34 @@ def test_a_late_answer_never_passes_for_a_later_one(servos, arm, bus):
             except CommunicationError:
                 continue
             np.testing.assert_allclose(reading.position, arm.position, atol=2e-3)
+
+
+@pytest.mark.timeout(60)
+def test_a_line_that_takes_nothing_any_more_does_not_block_the_driver(servos, bus):
+    """As with a hung adapter, or a simulator that was suspended."""
+    bus.connect()
+    os.write(servos._stopper, b"x")
+    servos._thread.join()
+
+    def fill_the_line():
+        for _ in range(100_000):
+            bus.write_goals(np.zeros(6))
+
+    with pytest.raises(PortLostError, match="takes no more data"):
+        fill_the_line()
+
+
+def test_a_port_that_vanishes_while_it_is_taken_is_an_error_of_the_bus(servos, bus, monkeypatch):
+    """Whoever tries to connect again and again, the servo loop, expects nothing else."""
+
+    def vanish():
+        servos.unplug()
+        PortLock.shut_out(bus._lock)
+
+    monkeypatch.setattr(bus._lock, "shut_out", vanish)
+    with pytest.raises(BusError, match="cannot be taken"):
+        bus.connect()
+    assert not bus.is_connected
 
 
 def test_error_bits_hinder_neither_reading_nor_writing(servos, bus):
