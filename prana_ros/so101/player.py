@@ -46,23 +46,26 @@ class Player:
         """
         validate(trajectory, now_ns)
         takeover_ns = max(now_ns, trajectory.start_ns)
-        position, velocity = self._state(takeover_ns)
+        position, velocity, curved = self._state(takeover_ns)
         times = trajectory.point_times_ns(now_ns)
         positions, velocities = _all_joints(trajectory, position)
         future = times >= takeover_ns
         first = max(int(np.searchsorted(self._times_ns, now_ns, side="right")) - 1, 0)
         kept = slice(first, int(np.searchsorted(self._times_ns, takeover_ns)))
-        # The last point stands twice, the second time without velocity: from it on the plan is flat.
-        self._times_ns = np.concatenate([self._times_ns[kept], [takeover_ns], times[future], times[-1:]])
-        self._positions = np.concatenate([self._positions[kept], [position], positions[future], positions[-1:]])
-        flat = np.full((1, len(JOINT_NAMES)), np.nan)
-        self._velocities = np.concatenate([self._velocities[kept], [velocity], velocities[future], flat])
+        # The takeover stands twice, as the end of the old plan and as the beginning of the new, and so does the last
+        # point, the second time without velocity: from it on the plan is flat.
+        old_velocity = np.where(curved, velocity, np.nan)
+        flat = np.full(len(JOINT_NAMES), np.nan)
+        self._times_ns = np.concatenate([self._times_ns[kept], [takeover_ns] * 2, times[future], times[-1:]])
+        self._positions = np.vstack([self._positions[kept], position, position, positions[future], positions[-1]])
+        self._velocities = np.vstack([self._velocities[kept], old_velocity, velocity, velocities[future], flat])
 
-    def _state(self, now_ns: int) -> tuple[np.ndarray, np.ndarray]:
-        """Planned position and velocity (6,) at ``now_ns``; at a point, the velocity after it."""
+    def _state(self, now_ns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Planned position and velocity (6,), and which joints (6,) are on a curve; at a point, what comes after it."""
         after = int(np.searchsorted(self._times_ns, now_ns, side="right"))
         if after in (0, len(self._times_ns)):
-            return self._positions[min(after, len(self._times_ns) - 1)].copy(), np.zeros(len(JOINT_NAMES))
+            position = self._positions[min(after, len(self._times_ns) - 1)].copy()
+            return position, np.zeros(len(JOINT_NAMES)), np.zeros(len(JOINT_NAMES), dtype=bool)
         begin, end = self._times_ns[after - 1 : after + 1]
         span = int(end - begin) / NANOSECONDS
         u = (now_ns - int(begin)) / NANOSECONDS / span
@@ -74,7 +77,7 @@ class Player:
         slope = a * (1.0 - u) * (1.0 - 3.0 * u) - b * u * (2.0 - 3.0 * u)
         curved = ~np.isnan(bend)
         position = p0 + u * step + np.where(curved, bend, 0.0)
-        return position, (step + np.where(curved, slope, 0.0)) / span
+        return position, (step + np.where(curved, slope, 0.0)) / span, curved
 
 
 def _all_joints(trajectory: Trajectory, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
