@@ -122,6 +122,8 @@ def _picture(file: Path) -> Picture:
             return np.array(image.convert("RGB"))
     except UnidentifiedImageError:
         raise CameraError(f"The file {file} is not a picture.") from None
+    except Image.DecompressionBombError:
+        raise CameraError(f"The picture {file} has more pixels than any camera's.") from None
     except OSError as error:
         raise CameraError(f"The picture {file} cannot be read: {error}.") from None
 

@@ -7,6 +7,7 @@ stamp, and ``~/image_raw/compressed`` (JPEG) while somebody subscribes to it. St
 import sys
 import threading
 import time
+import traceback
 
 from prana_ros.cameras.file import FileSource
 from prana_ros.cameras.intrinsics import Intrinsics, IntrinsicsError, read_intrinsics, uncalibrated
@@ -49,8 +50,9 @@ class CameraNode(PranaNode):
 
     def activate(self) -> None:
         """Start the capture thread."""
+        assert self._source is not None
         self._stopping.clear()
-        self._thread = threading.Thread(target=self._capture, name="capture", daemon=True)
+        self._thread = threading.Thread(target=self._capture, args=(self._source,), name="capture", daemon=True)
         self._thread.start()
 
     def deactivate(self) -> None:
@@ -78,15 +80,22 @@ class CameraNode(PranaNode):
             )
         return intrinsics
 
-    def _capture(self) -> None:
-        """Thread: publish frame after frame until told to stop; open the camera again when it fails."""
-        assert self._source is not None
+    def _capture(self, source: FrameSource) -> None:
+        """Thread: publish frames until told to stop; a defect ends the node, which would be silent otherwise."""
+        try:
+            self._publish_all(source)
+        except Exception as error:
+            self.get_logger().fatal(f"the camera has failed: {error!r}\n{traceback.format_exc()}")
+            self.finish(1)
+
+    def _publish_all(self, source: FrameSource) -> None:
+        """Publish frame after frame until told to stop; open the camera again when it fails."""
         while not self._stopping.is_set():
             try:
-                frame = self._source.read()
+                frame = source.read()
             except CameraError as error:
                 self.get_logger().error(f"{error} Trying to open the camera again every {RETRY_PERIOD:g} s.")
-                self._reopen(self._source)
+                self._reopen(source)
                 continue
             self._publish(frame)
 

@@ -187,6 +187,9 @@ def test_what_cannot_be_played_is_refused_in_one_sentence(tmp_path):
     Image.fromarray(noise(1, 200, 200)).save(cut)
     cut.write_bytes(cut.read_bytes()[:5000])
     assert "cannot be read" in refusal(cut)
+    huge = tmp_path / "huge.png"
+    Image.new("1", (20_000, 20_000)).save(huge)
+    assert "has more pixels than any camera's" in refusal(huge)
     no_video = tmp_path / "text.mp4"
     no_video.write_text("hello")
     assert "cannot be played as a video: Invalid data" in refusal(no_video)

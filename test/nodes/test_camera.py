@@ -4,6 +4,7 @@ import io
 import itertools
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -186,6 +187,17 @@ def test_a_camera_that_fails_is_named_and_comes_back(processes, ros, folder):
     away.rename(folder)
     process.wait_for("The camera delivers frames again")
     images.wait(count + 3)
+
+
+def test_a_defect_ends_the_camera_instead_of_silencing_it(processes, ros, folder):
+    images = ros.collect("/table/image_raw", Image, qos.IMAGE_PUB)
+    script = str(Path(__file__).with_name("camera_that_breaks.py"))
+    process = processes.python(script, "--ros-args", "-r", "__node:=table", "-p", f"path:='{folder}'")
+    assert ros.change_state("/table", "configure"), process.output
+    assert ros.change_state("/table", "activate"), process.output
+    assert process.wait() == 1
+    assert "the camera has failed: ZeroDivisionError('a defect')" in process.output
+    assert len(images.messages) <= 2
 
 
 def test_a_camera_that_failed_can_still_be_stopped(processes, ros, folder):
