@@ -116,6 +116,8 @@ class So101DriverNode(PranaNode):
                 result = f"The arm did not come to rest in {SHUTDOWN_TIME:.0f} s; its torque stays on."
                 break
             time.sleep(WATCH_PERIOD)
+        if result is None:
+            result = f"The servo loop has ended on the way to rest ({loop.failure!r}); the servos hold their last goal."
         if result:
             self.get_logger().error(result)
 
@@ -137,7 +139,8 @@ class So101DriverNode(PranaNode):
 
     def _take_trajectory(self, msg: JointTrajectory) -> None:
         driver = self._driver
-        assert driver is not None
+        if driver is None:
+            return  # it came while the arm was brought to rest
         try:
             trajectory = msg_to_trajectory(msg)
         except ValueError as error:
@@ -197,7 +200,9 @@ class So101DriverNode(PranaNode):
     def _answer(self, response: Any, action: Callable[[ArmDriver], None]) -> Any:
         """Fill ``success`` and ``message``, and report what changed before the answer goes out."""
         driver = self._driver
-        assert driver is not None
+        if driver is None:
+            response.message = "The driver is not configured."
+            return response
         refusal = _refusal(lambda: action(driver))
         response.success = not refusal
         if refusal:

@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -295,6 +296,43 @@ def test_an_unplugged_arm_stops_the_driver_which_says_so_and_ends_on_a_signal(dr
     driver.process.send(signal.SIGTERM)
     assert driver.process.wait(timeout=PATIENCE) == 0
     assert "no contact to the arm" in driver.process.output
+
+
+@pytest.mark.parametrize("mode", ["FOLLOWING", "RETURNING"])
+def test_a_defect_in_the_servo_loop_is_told_and_the_arm_holds(ros, processes, port, mode):
+    parameters = {"port": port.link, "robot_id": "twin", "calibration_dir": resources.packaged("config", "calibration")}
+    arguments = [word for name, value in parameters.items() for word in ("-p", f"{name}:='{value}'")]
+    script = str(Path(__file__).with_name("driver_that_breaks.py"))
+    driver = Driver(ros, processes.python(script, "--ros-args", *arguments, env={"DRIVER_BREAKS_IN": mode}))
+    if mode == "FOLLOWING":
+        driver.go(RAISED)
+        assert driver.process.wait(timeout=PATIENCE) == 1
+    else:
+        driver.process.send(signal.SIGTERM)
+        driver.process.wait(timeout=PATIENCE)
+    driver.process.wait_for(r"ervo loop has ended .*ZeroDivisionError\('a defect'\).*; the servos hold their last goal")
+    _, torque = look(port)
+    assert torque == [1] * 6
+
+
+def test_commands_that_come_while_the_arm_is_brought_to_rest_do_no_harm(driver, ros):
+    driver.go(RAISED)
+    driver.wait_near(RAISED)
+    ended = threading.Event()
+
+    def command():
+        while not ended.wait(0.01):
+            driver.go(RAISED)
+
+    thread = threading.Thread(target=command)
+    thread.start()
+    try:
+        for transition in ("deactivate", "cleanup", "configure", "activate"):
+            assert ros.change_state(driver.name, transition)
+    finally:
+        ended.set()
+        thread.join()
+    driver.wait_near(RAISED)
 
 
 @pytest.mark.parametrize(
