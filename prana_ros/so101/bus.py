@@ -387,5 +387,5 @@ def _read_available(descriptor: int, length: int) -> bytes:
     except BlockingIOError:
         return b""
     if not data:
-        raise OSError("end of file: the device is gone")
+        termios.tcgetattr(descriptor)  # raises if there is nothing because the device is gone
     return data
