@@ -12,15 +12,18 @@ from prana_ros.so101.calibration import read_calibration, twin_calibration
 from prana_ros.so101.figures import REST_POSE
 
 NODES = ("camera", "episodes", "policy", "so101_driver", "twin")
+START = 300.0
+"""Seconds in which a node that imports PyTorch starts on a machine that has other things to do."""
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", NODES)
 def test_every_parameter_of_a_file_is_declared_by_its_node(name, ros, processes):
     from rcl_interfaces.srv import ListParameters
 
     path = packaged("config", f"{name}.yaml")
     processes.python("-m", f"prana_ros.nodes.{name}", "--ros-args", "-r", f"__node:={name}", "--params-file", path)
-    declared = ros.call(f"/{name}/list_parameters", ListParameters, timeout=60.0).result.names
+    declared = ros.call(f"/{name}/list_parameters", ListParameters, timeout=START).result.names
     assert set(yaml.safe_load(path.read_text())["/**"]["ros__parameters"]) <= set(declared)
 
 
