@@ -147,7 +147,7 @@ class FlowPolicy(PreTrainedPolicy):
         self._average.update(self)
 
     def get_optim_params(self) -> list[dict[str, Any]]:
-        """Trained parameters; a trained timm backbone learns slower by ``optimizer_backbone_lr_factor``."""
+        """Trained parameters; a trained backbone learns slower by ``optimizer_backbone_lr_factor``."""
         backbone = [p for p in self.network.vision.backbones.parameters() if p.requires_grad]
         in_backbone = {id(p) for p in backbone}
         rest = [p for p in self.parameters() if p.requires_grad and id(p) not in in_backbone]
