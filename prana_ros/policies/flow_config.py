@@ -35,8 +35,8 @@ class FlowPolicyConfig(PreTrainedConfig):
         noise_beta: β, the share of the training set's correlation in the noise.
         allow_unfitted_noise: predict although the noise was not fitted, or under other statistics.
         ema_decay: decay of the average that a checkpoint deploys.
-        optimizer_backbone_lr_factor: learning rate of a backbone that is not frozen, relative to ``optimizer_lr``; below
-            1 for pretrained weights, 1 for a backbone that starts from nothing.
+        optimizer_backbone_lr_factor: learning rate of a backbone that is not frozen, relative to ``optimizer_lr``;
+            below 1 for pretrained weights, 1 for a backbone that starts from nothing.
         joint_names, fps, state_min, state_max: taken from the training dataset, for the checkpoint gate.
         units: of the dataset's joints; ``degrees`` (gripper 0…100) or ``m100_100``.
     """
