@@ -33,6 +33,7 @@ from prana_ros.so101.driver import ArmDriver
 from prana_ros.so101.extrapolated_clock import ExtrapolatedClock
 from prana_ros.so101.figures import JOINT_NAMES
 from prana_ros.so101.servo_loop import ServoLoop
+from prana_ros.so101.stop_ladder import StopReason
 from prana_ros.so101.urdf import robot_description
 
 WATCH_PERIOD = 0.05
@@ -94,10 +95,11 @@ class So101DriverNode(PranaNode):
         self._driver = self._loop = None
 
     def _create_interfaces(self) -> None:
-        self._joints = self.create_lifecycle_publisher(JointState, "joint_states", qos.JOINT_STATE_PUB)
-        self._commanded = self.create_lifecycle_publisher(JointState, "~/commanded", qos.JOINT_STATE_PUB)
-        self._arm_state = self.create_lifecycle_publisher(ArmState, "~/arm_state", qos.LATCHED)
-        self._diagnostics = self.create_lifecycle_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
+        # Not lifecycle publishers: an arm that an inactive driver holds, or brings to rest, is to be seen.
+        self._joints = self.create_publisher(JointState, "joint_states", qos.JOINT_STATE_PUB)
+        self._commanded = self.create_publisher(JointState, "~/commanded", qos.JOINT_STATE_PUB)
+        self._arm_state = self.create_publisher(ArmState, "~/arm_state", qos.LATCHED)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         self._description = self.create_lifecycle_publisher(String, "robot_description", qos.LATCHED)
         self.create_subscription(JointTrajectory, "joint_trajectory", self._take_trajectory, qos.TRAJECTORY)
         self.create_service(Acquire, "~/acquire", self._acquire)
@@ -115,6 +117,7 @@ class So101DriverNode(PranaNode):
             if time.monotonic() > deadline:
                 result = f"The arm did not come to rest in {SHUTDOWN_TIME:.0f} s; its torque stays on."
                 break
+            self._report()
             time.sleep(WATCH_PERIOD)
         if result is None:
             result = f"The servo loop has ended on the way to rest ({loop.failure!r}); the servos hold their last goal."
@@ -128,11 +131,11 @@ class So101DriverNode(PranaNode):
         commanded_before = self._driver.commanded
         answered = self._driver.cycle(now_ns)
         reading, commanded = self._driver.reading, self._driver.commanded
-        if answered and reading is not None and self._joints.is_activated:
+        if answered and reading is not None:
             self._joints.publish(
                 joint_state_msg(JOINT_NAMES, reading.position, reading.velocity, reading.load, reading.stamp_ns)
             )
-        if commanded is not None and commanded is not commanded_before and self._commanded.is_activated:
+        if commanded is not None and commanded is not commanded_before:
             self._commanded.publish(joint_state_msg(JOINT_NAMES, commanded, None, None, now_ns))
 
     # -- the executor's thread -----------------------------------------------------------------------------------------
@@ -160,14 +163,12 @@ class So101DriverNode(PranaNode):
             )
             self.finish(1)
             return
-        if not self._arm_state.is_activated:
-            return
         now_ns = self._clock_ns()
         state = self._driver.state(now_ns)
         key = (state.mode, state.stop_reason, state.stop_message, state.owner, state.counters.refused)
         if not force and key == self._reported and time.monotonic() < self._report_at:
             return
-        if state.stop_reason and key[:3] != self._reported[:3]:
+        if state.stop_reason not in (StopReason.NONE, StopReason.SHUTDOWN) and key[1:3] != self._reported[1:3]:
             self.get_logger().error(f"stopped: {state.stop_message}")
         msg = arm_state_msg(state, self._loop.timing, now_ns)
         self._arm_state.publish(msg)

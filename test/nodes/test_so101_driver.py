@@ -244,8 +244,12 @@ def test_a_signal_in_the_middle_of_a_motion_brings_the_arm_to_rest_and_lets_go_t
     assert torque == [0] * 6
     # Without torque the wrist sags a little in the time that it takes to look.
     np.testing.assert_allclose(position[:3], REST[:3], atol=0.2)
+    # The way to rest is to be seen, by people in RViz and by programs.
+    assert driver.states.wait_for(lambda state: state.mode == ArmState.MODE_RETURNING)
+    np.testing.assert_allclose(driver.position[:3], REST[:3], atol=0.2)
     path = np.array([joints.position for joints in driver.joints.messages])
     assert np.abs(np.diff(path, axis=0)).max() < 0.5
+    assert "ERROR" not in driver.process.output
 
 
 def test_after_sigkill_in_motion_the_arm_holds_and_the_next_start_takes_over_without_a_jump(driver, ros, start, port):
