@@ -75,7 +75,7 @@ class NodeSpec:
     arguments: tuple[str | PackagedPath, ...] = ()
     lifecycle: bool = True
     ends_graph: bool = False
-    stop_time: float = 30.0
+    stop_time: float = 60.0
 
 
 @dataclass(frozen=True)
