@@ -2,8 +2,9 @@
 
     python training/fit_noise.py --dataset outputs/demos/standard --checkpoint outputs/train/demo/.../pretrained_model
 
-Only the noise changes, and only under the statistics that the checkpoint's own processors normalise with: a dataset
-whose chunks are normalised otherwise belongs to a policy trained otherwise.
+Only the noise changes; the covariance that training learned for inpainting stays. The fit is made under the
+statistics that the checkpoint's own processors normalise with: chunks that are normalised otherwise belong to a policy
+trained otherwise.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import logging
 import sys
 from pathlib import Path
 
+import torch
 from lerobot.configs.policies import PreTrainedConfig
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.policies.factory import get_policy_class
@@ -22,6 +24,8 @@ from prana_ros.policies.correlated_noise import CorrelatedNoise, fit_noise
 from prana_ros.policies.flow_config import FlowPolicyConfig
 from prana_ros.policies.flow_policy import WEIGHTS_FILE
 from prana_ros.policies.saved_statistics import saved_action_statistics
+
+LEARNED = ("noise.covariance", "noise.residual_updates")
 
 
 def refit(dataset: Path, repo_id: str, checkpoint: Path) -> str:
@@ -44,7 +48,11 @@ def refit(dataset: Path, repo_id: str, checkpoint: Path) -> str:
     noise = CorrelatedNoise(config.chunk_size, config.action_dim)
     noise.set_fit(fit, statistics)
     weights = load_file(checkpoint / WEIGHTS_FILE)
-    weights.update({f"noise.{name}": tensor for name, tensor in noise.state_dict().items()})
+    refitted = {f"noise.{name}": tensor for name, tensor in noise.state_dict().items()}
+    if weights.get("noise.residual_updates", torch.tensor(0)) > 0:
+        for name in LEARNED:
+            refitted.pop(name)
+    weights.update(refitted)
     save_file(weights, checkpoint / WEIGHTS_FILE, metadata={"format": "pt"})
     return f"noise fitted to {fit.num_chunks} chunks, shrinkage {fit.shrinkage:.3g}"
 

@@ -15,7 +15,7 @@ flags=(
   --policy.chunk_size=16 --policy.n_action_steps=16 --policy.flow_samples_per_context=4
   --policy.optimizer_lr=8e-4 --policy.scheduler_warmup_steps=200
   --dataset.repo_id=local/standard --dataset.root="$dataset"
-  --batch_size=32 --steps=4500 --save_freq=1000 --log_freq=50
+  --batch_size=32 --steps=4900 --save_freq=1000 --log_freq=50
   --output_dir="$output"
 )
 exec "${PYTHON:-.venv/bin/python}" training/train.py "${flags[@]}" "$@"

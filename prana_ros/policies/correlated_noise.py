@@ -5,8 +5,13 @@ Smooth chunks from smooth noise: with Σ the correlation matrix of the normalise
     Σ_reg = β·Σ + (1 − β)·I,    L·Lᵀ = Σ_reg,    ε = L·z,    z ~ N(0, I).
 
 Flow matching of a with this noise is ordinary flow matching of y = L⁻¹·a with the loss metric LᵀL. The policy keeps
-L and the covariance C (inpainting needs it) in its checkpoint, beside a flag that they were fitted and a hash of the
-normalisation statistics in which they were.
+L in its checkpoint, beside a flag that it was fitted and a hash of the normalisation statistics in which it was.
+
+Inpainting needs C, the covariance of a chunk given the observation. It begins as the covariance of all chunks and is
+learned in training, from what the network's prediction at t near 1, where x_t says next to nothing, leaves over. The
+covariance of all chunks will not do: by far most of it is where the arm is, which the observation tells. With it a
+small disagreement between the running plan and the new prediction would move all of the new chunk, and the policy
+would go on along its old errors instead of correcting them.
 """
 
 import hashlib
@@ -22,6 +27,7 @@ JITTER = 1e-6
 CONSTANT_STD = 1e-6
 NORMALIZER_EPSILON = 1e-8  # LeRobot's NormalizerProcessorStep adds it to the standard deviation
 HASH_BYTES = 32
+RESIDUAL_DECAY = 0.999
 
 
 class UnfittedNoiseError(RuntimeError):
@@ -34,7 +40,7 @@ class NoiseFit:
 
     Attributes:
         cholesky: L (d, d), lower triangular, float64.
-        covariance: C of the normalised chunks (d, d), float64, shrunk as the correlation is.
+        covariance: of all normalised chunks (d, d), float64, shrunk as the correlation is: what C begins as.
         num_chunks: whole chunks seen.
         shrinkage: λ in [0, 1] towards the identity.
     """
@@ -148,6 +154,7 @@ class CorrelatedNoise(nn.Module):
         self.register_buffer("covariance", torch.eye(size))
         self.register_buffer("noise_is_fitted", torch.tensor(False))
         self.register_buffer("statistics_hash", torch.zeros(HASH_BYTES, dtype=torch.uint8))
+        self.register_buffer("residual_updates", torch.tensor(0))
 
     @property
     def is_fitted(self) -> bool:
@@ -165,6 +172,21 @@ class CorrelatedNoise(nn.Module):
             self.covariance.copy_(torch.from_numpy(fit.covariance))
             self.statistics_hash.copy_(torch.tensor(list(statistics.digest()), dtype=torch.uint8))
             self.noise_is_fitted.fill_(True)
+            self.residual_updates.zero_()
+
+    @torch.no_grad()
+    def learn_covariance(self, residuals: Tensor) -> None:
+        """Move C towards the second moment of residuals (n, H, A): actions minus their prediction from observations.
+
+        A running average with the decay of the averaged weights: min(0.999, (1 + k) / (10 + k)) after k updates.
+        """
+        if not len(residuals):
+            return
+        flat = residuals.flatten(1).to(self.covariance.dtype)
+        k = int(self.residual_updates)
+        decay = min(RESIDUAL_DECAY, (1 + k) / (10 + k))
+        self.covariance.lerp_(flat.T @ flat / len(flat), 1 - decay)
+        self.residual_updates += 1
 
     def correlation(self) -> Tensor:
         """Σ_reg = L·Lᵀ, float64 (d, d)."""

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 WEIGHTS_FILE = "model.safetensors"
 TRAINING_WEIGHTS_FILE = "training_weights.safetensors"
 MAX_CACHED_GAINS = 32
+RESIDUAL_TIME = 0.9
 
 
 class FlowPolicy(PreTrainedPolicy):
@@ -139,8 +140,19 @@ class FlowPolicy(PreTrainedPolicy):
         t = sample_time((action.shape[0],), action.device)
         x_t = interpolate(action, noise, t[:, None, None])
         velocity = self.network.velocity(context, x_t, t, is_pad)
-        loss = masked_mse(velocity, velocity_target(action, noise), is_pad)
+        target = velocity_target(action, noise)
+        if self.training:
+            self._learn_covariance(velocity - target, t, is_pad)
+        loss = masked_mse(velocity, target, is_pad)
         return loss, {"flow_loss": loss.item()}
+
+    def _learn_covariance(self, velocity_error: Tensor, t: Tensor, is_pad: Tensor | None) -> None:
+        """From draws near t = 1: the action minus its prediction, a − (x_t − t·v), is t·(v − (ε − a))."""
+        nearly_noise = t > RESIDUAL_TIME
+        if is_pad is not None:
+            nearly_noise &= ~is_pad.any(dim=1)
+        self.noise.learn_covariance((t[:, None, None] * velocity_error)[nearly_noise].detach())
+        self._gains.clear()
 
     def update(self) -> None:
         """Take the weights into the average; LeRobot's trainer calls this after each optimiser step."""

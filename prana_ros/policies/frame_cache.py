@@ -15,7 +15,7 @@ import av
 import numpy as np
 import torch
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
-from lerobot.utils.constants import ACTION, OBS_PREFIX
+from lerobot.utils.constants import ACTION, OBS_PREFIX, OBS_STATE
 from torch import Tensor
 from tqdm import tqdm
 
@@ -26,7 +26,8 @@ DESCRIPTION = "frames.json"
 
 def _description(dataset: LeRobotDataset, cameras: list[str], size: int, resize_mode: str) -> dict[str, Any]:
     """What must agree for a cache to be used: the dataset as it is now, and how the frames were resized."""
-    statistics = {k: np.asarray(v["mean"]).ravel().tolist() for k, v in sorted(dataset.meta.stats.items())}
+    # Not the images' own: the trainer replaces those by ImageNet's.
+    statistics = {k: np.asarray(dataset.meta.stats[k]["mean"]).ravel().tolist() for k in (ACTION, OBS_STATE)}
     return {
         "dataset": dataset.repo_id,
         "frames": len(dataset),

@@ -5,9 +5,9 @@ Let O be the given entries (the first steps of the chunk) and U the others. Afte
     x_O* = (1 − t)·a_O + t·ε_O,    δ = x_O* − x_O,    x_O ← x_O*,    x_U ← x_U + M_t·δ,
     M_t = S_t,UO·S_t,OO⁻¹,         S_t = t²·Σ_reg + (1 − t)²·C   at max(t, 0.05).
 
-For Gaussian actions with covariance C and noise of covariance Σ_reg, S_t is the covariance of x_t, so M_t is the
-regression of the free entries on the given ones. The floor on t is there because the matrix at t = 0 amplifies a
-network's velocity errors into the free entries.
+For Gaussian actions with covariance C given the observation, and noise of covariance Σ_reg, S_t is the covariance of
+x_t, so M_t is the regression of the free entries on the given ones. The floor on t is there because the matrix at
+t = 0 amplifies a network's velocity errors into the free entries.
 """
 
 import torch
@@ -21,7 +21,7 @@ def inpainting_gains(correlation: Tensor, covariance: Tensor, times: Tensor, giv
 
     Args:
         correlation: Σ_reg, the covariance of the noise (d, d).
-        covariance: C, the covariance of the normalised action chunks (d, d).
+        covariance: C, the covariance of the normalised action chunks given the observation (d, d).
         given: the number of leading entries that are given, in 1 … d.
     """
     correlation, covariance = correlation.double(), covariance.double()

@@ -145,3 +145,22 @@ def test_unfitted_noise_says_so_and_a_fit_belongs_to_its_statistics():
     assert noise.fitted_under(ActionStatistics.of(torch.tensor(mean), torch.tensor(std).float()))
     assert not noise.fitted_under(ActionStatistics.of(mean, std * 1.001))
     assert not noise.fitted_under(ActionStatistics.of(std, mean))
+
+
+def test_the_learned_covariance_forgets_its_beginning_and_converges_to_the_residuals():
+    noise = fitted_noise()
+    factor = torch.randn(CHUNK * 3, CHUNK * 3, generator=torch.Generator().manual_seed(0)) * 0.1
+    generator = torch.Generator().manual_seed(1)
+    cholesky = noise.cholesky.clone()
+    for _ in range(400):
+        white = torch.randn(50, CHUNK * 3, generator=generator)
+        noise.learn_covariance((white @ factor.T).view(50, CHUNK, 3))
+    true = factor @ factor.T
+    assert (noise.covariance - true).norm() < 0.05 * true.norm()
+    assert torch.equal(noise.cholesky, cholesky)
+
+
+def test_a_batch_without_residuals_teaches_nothing():
+    noise, untouched = fitted_noise(), fitted_noise()
+    noise.learn_covariance(torch.empty(0, CHUNK, 3))
+    torch.testing.assert_close(noise.state_dict(), untouched.state_dict())

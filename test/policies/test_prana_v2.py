@@ -200,6 +200,28 @@ def test_what_lies_beyond_an_episode_never_changes_loss_or_gradient(policy):
     torch.testing.assert_close(results[0], results[1])
 
 
+def test_training_learns_the_covariance_that_the_observation_leaves_open():
+    """A fresh network predicts v = 0, so a − (x_t − t·v) is a − x_t = −t·(ε − a): near t = 1, Σ_reg + E[a·aᵀ]."""
+    torch.manual_seed(0)
+    policy = PranaV2Policy(tiny_config(flow_samples_per_context=400)).train()
+    batch = random_batch(2)
+    batch["action"] = torch.full_like(batch["action"], 2.0)
+    for _ in range(30):
+        policy(batch)
+    square = torch.tensor([0.95]) ** 2  # t runs from 0.9 to 1
+    expected = square * (torch.eye(48) + 4.0)
+    torch.testing.assert_close(policy.noise.covariance, expected, atol=0.35, rtol=0.1)
+
+
+def test_what_lies_beyond_an_episode_teaches_no_covariance():
+    policy = PranaV2Policy(tiny_config()).train()
+    before = policy.noise.covariance.clone()
+    batch = random_batch(3)
+    batch["action_is_pad"][:, 7] = True
+    policy(batch)
+    assert torch.equal(policy.noise.covariance, before)
+
+
 def test_a_frozen_backbone_keeps_weights_statistics_and_mode():
     torch.manual_seed(0)
     changes = {"backbone": "resnet10t", "freeze_backbone": True, "pretrained_backbone": False}
