@@ -17,6 +17,7 @@ import prana_ros.policies.prana_v2  # noqa: F401 (registers the policy)
 from prana_ros.policies.flow_config import FlowPolicyConfig
 from prana_ros.policies.flow_policy import TRAINING_WEIGHTS_FILE, WEIGHTS_FILE
 
+CONFIG_FILE = "config.json"
 CARD = """\
 ---
 license: apache-2.0
@@ -92,11 +93,14 @@ def package(checkpoint: Path, target: Path, evaluation: Path | None) -> None:
     """
     if not (checkpoint / "pretrained_model" / "train_config.json").is_file():
         raise ValueError(f"{checkpoint}: no pretrained_model; allowed: a checkpoint that training/train.py wrote")
-    if target.exists() and any(target.iterdir()) and not (target / "config.json").is_file():
+    if target.exists() and any(target.iterdir()) and not (target / CONFIG_FILE).is_file():
         raise ValueError(f"{target} holds something else than a checkpoint; allowed: a new or a checkpoint's folder")
     card = model_card(target.name, checkpoint, evaluation)
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(checkpoint / "pretrained_model", target, ignore=shutil.ignore_patterns(TRAINING_WEIGHTS_FILE))
+    config = json.loads((target / CONFIG_FILE).read_text())
+    config["pretrained_path"] = None  # where a resumed run had its weights from is of no use elsewhere
+    (target / CONFIG_FILE).write_text(json.dumps(config, indent=4) + "\n")
     for path in target.iterdir():
         path.chmod(0o644)
     (target / "README.md").write_text(card)
