@@ -218,9 +218,12 @@ def _spin_node(node: PranaNode, signals: list[int]) -> int:
         node.exit_code = 1
     if signals:
         node.get_logger().info(f"shutting down on {signal.Signals(signals[0]).name}")
-    if rclpy.ok() and state_machine.current_state[0] != State.PRIMARY_STATE_FINALIZED:
+    if state_machine.current_state[0] == State.PRIMARY_STATE_FINALIZED:
+        _say_farewell(executor)
+    elif rclpy.ok():
         node.trigger_shutdown()
-    _say_farewell(executor)
+        # Not spinning: the events executor crashes on events of what the shutdown has just destroyed.
+        time.sleep(_FAREWELL)
     executor.remove_node(node)
     node.destroy_node()
     return node.exit_code
