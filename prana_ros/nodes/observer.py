@@ -103,7 +103,8 @@ def arm_record(msg: ArmState) -> ArmRecord:
     return ArmRecord(
         time=_seconds(msg),
         mode=_MODES.get(msg.mode, f"mode {msg.mode}"),
-        stop_message=msg.stop_message,
+        # An arm that is shut down was asked to; that is no stop to be told of.
+        stop_message="" if msg.stop_reason == ArmState.STOP_SHUTDOWN else msg.stop_message,
         owner=msg.owner,
         trajectories_accepted=msg.trajectories_accepted,
         trajectories_refused=msg.trajectories_refused,

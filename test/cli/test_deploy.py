@@ -96,6 +96,7 @@ def test_ctrl_c_during_motion_brings_the_arm_to_rest_and_everything_down_in_orde
     running.send(signal.SIGINT)
     assert running.wait(200.0) == 130
     assert "stopping on SIGINT: the driver brings the arm to rest" in running.output
+    assert "the arm was stopped" not in running.output
     motion.assert_at_rest()
     assert_gone(pids)
     log = (tmp_path / "run" / "run.log").read_text()
