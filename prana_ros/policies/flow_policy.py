@@ -222,7 +222,8 @@ class FlowPolicy(PreTrainedPolicy):
         key = (steps, shift, given)
         if key not in self._gains:
             times = time_grid(steps, shift)[1:]
-            self._gains[key] = inpainting_gains(self.noise.correlation(), self.noise.covariance, times, given)
+            correlation, covariance = self.noise.correlation(), self.noise.covariance
+            self._gains[key] = inpainting_gains(correlation, covariance, times, given, error=covariance)
             if len(self._gains) > MAX_CACHED_GAINS:
                 self._gains.popitem(last=False)
         return self._gains[key]

@@ -8,6 +8,14 @@ Let O be the given entries (the first steps of the chunk) and U the others. Afte
 For Gaussian actions with covariance C given the observation, and noise of covariance Σ_reg, S_t is the covariance of
 x_t, so M_t is the regression of the free entries on the given ones. The floor on t is there because the matrix at
 t = 0 amplifies a network's velocity errors into the free entries.
+
+That takes the given actions for true ones. In closed loop they are an older prediction, as uncertain as the new one:
+what sets them apart from the new prediction is as much their error as its own. With an error of covariance E_OO, here
+E = C, the regression on what is known of the true actions is
+
+    M_t = S_t,UO·(S_t,OO + (1 − t)²·E_OO)⁻¹.
+
+Without E a policy that replans often goes on along its older predictions' errors instead of correcting them.
 """
 
 import torch
@@ -16,18 +24,24 @@ from torch import Tensor
 TIME_FLOOR = 0.05
 
 
-def inpainting_gains(correlation: Tensor, covariance: Tensor, times: Tensor, given: int) -> Tensor:
+def inpainting_gains(
+    correlation: Tensor, covariance: Tensor, times: Tensor, given: int, error: Tensor | None = None
+) -> Tensor:
     """M_t for each of ``times``: (len(times), d − given, given), float32, solved in float64.
 
     Args:
         correlation: Σ_reg, the covariance of the noise (d, d).
         covariance: C, the covariance of the normalised action chunks given the observation (d, d).
         given: the number of leading entries that are given, in 1 … d.
+        error: E, the covariance of the given actions' own error (d, d), of which E_OO is used; None: they are true.
     """
     correlation, covariance = correlation.double(), covariance.double()
     t = times.double().clamp(min=TIME_FLOOR)[:, None, None].to(correlation.device)
     mixture = t**2 * correlation + (1 - t) ** 2 * covariance
-    gains = torch.linalg.solve(mixture[:, :given, :given], mixture[:, :given, given:])
+    known = mixture[:, :given, :given]
+    if error is not None:
+        known = known + (1 - t) ** 2 * error.double()[:given, :given]
+    gains = torch.linalg.solve(known, mixture[:, :given, given:])
     return gains.transpose(1, 2).float().contiguous()
 
 

@@ -24,6 +24,20 @@ def test_the_gains_are_the_regression_of_the_free_entries_on_the_given_ones():
         np.testing.assert_allclose(gain, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_with_uncertain_given_entries_the_gains_are_the_regression_on_what_was_seen_of_them():
+    """x_O is seen through an error of (1 − t)²·E: the least-squares oracle is a simulated sample of that."""
+    error = 0.3 * COVARIANCE
+    time = 0.3
+    gain = inpainting_gains(
+        torch.tensor(NOISE), torch.tensor(COVARIANCE), torch.tensor([time]), GIVEN, torch.tensor(error)
+    )[0]
+    joint = time**2 * NOISE + (1 - time) ** 2 * COVARIANCE
+    x = draw(joint, 200_000, seed=5).flatten(1)
+    seen = x[:, :GIVEN] + (1 - time) * draw(error, 200_000, seed=6).flatten(1)[:, :GIVEN]
+    fitted = torch.linalg.lstsq(seen, x[:, GIVEN:]).solution.T
+    assert (gain - fitted).abs().max() < 0.05
+
+
 def draw(covariance: np.ndarray, count: int, seed: int) -> torch.Tensor:
     rng = np.random.default_rng(seed)
     samples = rng.standard_normal((count, SIZE)) @ np.linalg.cholesky(covariance).T
