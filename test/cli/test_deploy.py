@@ -13,6 +13,7 @@ from support.deploy import PRANA, save_wandering_policy
 from support.processes import TestProcess
 from support.ros import wait_until
 
+from prana_msgs.msg import ChunkReport
 from prana_ros.nodes import qos
 from prana_ros.so101.figures import REST_POSE
 
@@ -181,12 +182,14 @@ def test_a_series_on_an_arm_ends_by_itself_with_the_arm_at_rest(on_arm, ros):
 
 def test_a_dry_run_reports_plans_and_leaves_the_arm_where_it_is(on_arm, ros):
     running = on_arm("--dry-run")
-    motion = Motion(ros)
-    assert running.wait(UP) == 0
-    assert "episode 1 of 1: timeout" in running.output
-    positions = np.array([msg.position for msg in motion.measured.messages])
+    commanded = ros.collect("so101_driver/commanded", JointState, qos.JOINT_STATE_SUB)
+    reports = ros.collect("policy/chunk_report", ChunkReport, qos.REPORT)
+    running.wait_for("^episode 1 of 1: timeout$", timeout=UP)
+    assert {(report.published, report.reason) for report in reports.messages} == {(False, "dry run")}
+    positions = np.array([msg.position for msg in commanded.messages])
     assert len(positions) > 100
-    assert np.ptp(positions, axis=0).max() < 0.1
+    assert np.ptp(positions, axis=0).max() < 1e-6
+    assert running.wait(200.0) == 0
 
 
 def test_a_camera_that_freezes_ends_the_episode_with_its_name(on_arm, ros):
