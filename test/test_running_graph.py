@@ -4,6 +4,7 @@ Both ways of starting it must give the same: ``prana deploy``, and the launch fi
 """
 
 import importlib.util
+import os
 import signal
 import sys
 from pathlib import Path
@@ -123,6 +124,7 @@ has_launch = importlib.util.find_spec("launch_ros") is not None
 needs_launch = pytest.mark.skipif(
     not has_launch, reason="launch_ros is not installed: it comes with ROS 2, not as wheels"
 )
+pytestmark = pytest.mark.timeout(600)  # on a busy machine the graph takes minutes to come up
 
 
 @pytest.fixture(
@@ -141,9 +143,12 @@ def graph(request, tmp_path_factory):
         yield probe
     finally:
         probe.close()
-        running.send(signal.SIGINT)
-        running.wait(200.0)
+        # To the whole group, as the Ctrl-C of a terminal; the nodes of prana deploy are not in its group.
+        os.killpg(running.pid, signal.SIGINT)
+        running.wait(150.0)
         processes.end()
+    assert "process has died" not in running.output
+    assert "Traceback" not in running.output
 
 
 def is_active(probe: RosProbe, node: str) -> bool:
