@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.node import Node
 
 from prana_ros import resources
@@ -20,6 +20,12 @@ DISCOVERY_TIME = 1.0
 """Seconds in which the nodes of another graph would have been discovered."""
 TRANSITION_TIME = 180.0
 """Seconds that a transition may take: loading a large policy from a slow disk."""
+ANSWER_TIME = 5.0
+"""Seconds after which an answer may have been lost."""
+GOALS = {
+    Transition.TRANSITION_CONFIGURE: State.PRIMARY_STATE_INACTIVE,
+    Transition.TRANSITION_ACTIVATE: State.PRIMARY_STATE_ACTIVE,
+}
 LAST_WORDS = 0.3
 """Seconds in which the last output of a process arrives."""
 
@@ -135,27 +141,47 @@ class Supervisor:
             self.pause()
 
     def _change_state(self, spec: NodeSpec, transition: int, verb: str) -> None:
-        client = self._node.create_client(ChangeState, f"{self._graph.full_name(spec)}/change_state")
+        """Ask for a transition until the node has made or refused it.
+
+        An answer can be lost: a server that has not discovered the reader of its answers yet sends it nowhere. So the
+        state is asked for, too, and the transition once more if the node is still where it was.
+        """
+        name = self._graph.full_name(spec)
+        change = self._node.create_client(ChangeState, f"{name}/change_state")
+        state = self._node.create_client(GetState, f"{name}/get_state")
+        request = ChangeState.Request(transition=Transition(id=transition))
+        deadline = time.monotonic() + TRANSITION_TIME
         try:
-            self._wait(client.service_is_ready, spec, verb)
-            request = ChangeState.Request(transition=Transition(id=transition))
-            future = client.call_async(request)
-            self._wait(future.done, spec, verb)
-            if not future.result().success:
+            while not self._wait(lambda: change.service_is_ready() and state.service_is_ready(), spec, verb, deadline):
+                pass
+            answers = [change.call_async(request)]
+            while not self._wait(lambda: any(answer.done() for answer in answers), spec, verb, deadline):
+                present = state.call_async(GetState.Request())
+                if not self._wait(present.done, spec, verb, deadline):
+                    continue  # busy with the transition
+                if present.result().current_state.id == GOALS[transition]:
+                    return
+                answers.append(change.call_async(request))
+            if not next(answer for answer in answers if answer.done()).result().success:
                 time.sleep(LAST_WORDS)
                 said = self._processes[spec.name].last_error or f"cannot {verb}, and does not say why."
                 raise GraphFailed(f"{spec.name}: {said}")
         finally:
-            self._node.destroy_client(client)
+            self._node.destroy_client(change)
+            self._node.destroy_client(state)
 
-    def _wait(self, condition: Callable[[], bool], spec: NodeSpec, verb: str) -> None:
-        end = time.monotonic() + TRANSITION_TIME
+    def _wait(self, condition: Callable[[], bool], spec: NodeSpec, verb: str, deadline: float) -> bool:
+        """Wait for a condition for as long as an answer usually takes; return whether it holds."""
+        end = time.monotonic() + ANSWER_TIME
         while not condition():
             if self.check():
                 raise GraphFailed(self._obituary(next(s.name for s in self._graph.nodes if s.ends_graph)))
-            if time.monotonic() > end:
+            if time.monotonic() > deadline:
                 raise GraphFailed(f"{spec.name} did not answer within {TRANSITION_TIME:.0f} s when told to {verb}.")
+            if time.monotonic() > end:
+                return False
             self.pause()
+        return True
 
     def pause(self, seconds: float = POLL) -> None:
         """Wait, unless the user wants to stop.

@@ -7,6 +7,8 @@ import time
 import cv2
 import numpy as np
 import pytest
+from lifecycle_msgs.srv import ChangeState
+from rclpy.task import Future
 from support.ros import wait_until
 
 from prana_ros.cli.supervisor import GraphFailed, Interrupted, Supervisor
@@ -108,3 +110,29 @@ def test_a_package_that_is_not_installed_is_refused_in_one_sentence(supervise):
     rviz = NodeSpec("rviz2", "no_such_package", "rviz2", lifecycle=False)
     with pytest.raises(GraphFailed, match="rviz2 needs the ROS package no_such_package, which is not installed"):
         supervise(rviz).bring_up(lambda step: None)
+
+
+@pytest.mark.parametrize("lost", ["answer", "request"])
+def test_a_lost_answer_or_request_does_not_keep_the_graph_from_coming_up(supervise, ros, picture, monkeypatch, lost):
+    monkeypatch.setattr("prana_ros.cli.supervisor.ANSWER_TIME", 1.0)
+    create_client, losses = ros.node.create_client, []
+
+    def create_lossy_client(kind, name):
+        client = create_client(kind, name)
+        send = client.call_async
+
+        def call_async(request):
+            if kind is not ChangeState or name in losses:
+                return send(request)
+            losses.append(name)
+            if lost == "answer":
+                send(request)
+            return Future()
+
+        client.call_async = call_async
+        return client
+
+    monkeypatch.setattr(ros.node, "create_client", create_lossy_client)
+    supervise(camera("table", picture)).bring_up(lambda step: None)
+    assert losses == ["/arm/table/change_state"]
+    assert ros.state("/arm/table") == "active"
