@@ -70,9 +70,10 @@ $(BIN)/uv:
 	$(BIN)/python -m pip install --quiet uv
 	@mkdir -p $(STAMPS)
 
+# Compiled here and once: where PYTHONDONTWRITEBYTECODE is set, every process would compile PyTorch anew.
 $(STAMPS)/requirements: requirements/prana.lock | $(BIN)/uv
 	@echo "Installing the locked requirements"
-	$(UV) --requirement $<
+	$(UV) --compile-bytecode --requirement $<
 	@mkdir -p $(STAMPS) && touch $@
 
 # Built with the locked ROS packages of .venv, not with the newest ones of an isolated build.
