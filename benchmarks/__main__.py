@@ -13,7 +13,8 @@ NOT_BENCHMARKS = ("__main__", "harness")
 
 def main() -> int:
     """Return 1 if a benchmark could not be run; a goal that is missed is stated, not an error."""
-    names = [module.name for module in pkgutil.iter_modules(benchmarks.__path__) if module.name not in NOT_BENCHMARKS]
+    modules = [module for module in pkgutil.iter_modules(benchmarks.__path__) if not module.ispkg]
+    names = [module.name for module in modules if module.name not in NOT_BENCHMARKS]
     failed = [name for name in names if subprocess.run([sys.executable, "-m", f"benchmarks.{name}"]).returncode]
     results = [json.loads((RESULTS / f"{name}.json").read_text()) for name in names if name not in failed]
     print("\n" + table(results))

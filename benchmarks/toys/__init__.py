@@ -1,0 +1,1 @@
+"""Toy problems with known answers, shared by benchmarks, tests and pictures."""
