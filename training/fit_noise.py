@@ -18,11 +18,11 @@ from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.policies.factory import get_policy_class
 from safetensors.torch import load_file, save_file
 
-import prana_ros.policies.prana_v2  # noqa: F401 (registers the policy)
+import prana_ros.policies.registration  # noqa: F401 (LeRobot then knows the policies)
 from prana_ros.policies import dataset_facts
+from prana_ros.policies.chunk_policy import WEIGHTS_FILE
 from prana_ros.policies.correlated_noise import CorrelatedNoise, fit_noise
 from prana_ros.policies.flow_config import FlowPolicyConfig
-from prana_ros.policies.flow_policy import WEIGHTS_FILE
 from prana_ros.policies.saved_statistics import saved_action_statistics
 
 LEARNED = ("noise.covariance", "noise.residual_updates")

@@ -13,9 +13,9 @@ from pathlib import Path
 from lerobot.configs.policies import PreTrainedConfig
 from safetensors.torch import load_file
 
-import prana_ros.policies.prana_v2  # noqa: F401 (registers the policy)
+import prana_ros.policies.registration  # noqa: F401 (LeRobot then knows the policies)
+from prana_ros.policies.chunk_policy import TRAINING_WEIGHTS_FILE, WEIGHTS_FILE
 from prana_ros.policies.flow_config import FlowPolicyConfig
-from prana_ros.policies.flow_policy import TRAINING_WEIGHTS_FILE, WEIGHTS_FILE
 
 CONFIG_FILE = "config.json"
 CARD = """\

@@ -11,6 +11,7 @@ flags=(
   --policy.backbone=small_cnn --policy.freeze_backbone=false --policy.backbone_per_camera=true
   --policy.optimizer_backbone_lr_factor=1 --policy.image_size=96
   --policy.random_shift_pixels='{observation.images.table: 1, observation.images.wrist: 3}'
+  --policy.random_crop={} --policy.random_rotation={} --policy.color_jitter={}
   --policy.dim=128 --policy.num_context_layers=2 --policy.num_decoder_layers=3
   --policy.chunk_size=16 --policy.n_action_steps=16 --policy.flow_samples_per_context=4
   --policy.optimizer_lr=8e-4 --policy.scheduler_warmup_steps=200

@@ -16,9 +16,10 @@ from lerobot.policies.pretrained import PreTrainedPolicy
 from lerobot.utils.constants import OBS_STATE
 from lerobot.utils.import_utils import register_third_party_plugins
 
+from prana_ros.inference.denoising import STEP_SETTINGS, Denoising
 from prana_ros.inference.prediction import LoadedPolicy
 from prana_ros.inference.spec import PolicySpec, StateRange
-from prana_ros.policies import prana_v2  # noqa: F401  (registers it with LeRobot)
+from prana_ros.policies import registration  # noqa: F401  (LeRobot then knows our policies)
 from prana_ros.policies.flow_policy import FlowPolicy
 from prana_ros.so101.units import Calibration, Units
 
@@ -41,6 +42,7 @@ def load_policy(
     units: Units | None = None,
     fps: float | None = None,
     calibration: Calibration | None = None,
+    denoising: Denoising = Denoising(),
 ) -> LoadedPolicy:
     """Load a policy and its processors from a folder that ``lerobot-train`` or ``save_pretrained`` wrote.
 
@@ -50,14 +52,17 @@ def load_policy(
         joint_names, units, fps: what the checkpoint does not say (only PRANA's do). Where it does, the
             checkpoint's own word stays in the spec; comparing both is the gate's task.
         calibration: of the robot's arm, for checkpoints in units of -100 … 100.
+        denoising: how to denoise, where not as the checkpoint says.
 
     Raises:
         CheckpointError: if the folder or one of its files is missing, the policy is unknown, the weights do not fit
             or the device is not there.
+        ValueError: if the policy cannot denoise so.
     """
     folder = checkpoint_folder(path)
     _refuse_foreign_steps(folder)
     config = _read_config(folder, device)
+    denoising.apply(config)
     policy = _read_weights(folder, config)
     preprocessor, postprocessor = _read_processors(folder, config)
     spec = _spec_of(policy)
@@ -207,7 +212,7 @@ def _image_shape(shape: Sequence[int]) -> tuple[int, int, int]:
 
 
 def _denoising_steps(config: Any) -> int:
-    for name in ("num_inference_steps", "num_steps", "num_train_timesteps"):
+    for name in (*STEP_SETTINGS, "num_train_timesteps"):
         if getattr(config, name, None):
             return int(getattr(config, name))
     return 0

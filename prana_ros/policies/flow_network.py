@@ -5,13 +5,11 @@ Shapes: B batch, F chunks per context, H chunk length, A action entries, N conte
 
 from dataclasses import dataclass
 
-import torch
-from lerobot.utils.constants import OBS_STATE
-from torch import Tensor, nn
+from torch import Tensor
 
 from prana_ros.policies.flow_config import FlowPolicyConfig
+from prana_ros.policies.observation_network import ObservationNetwork
 from prana_ros.policies.transformer import ActionDecoder, ContextEncoder, KeyValue
-from prana_ros.policies.vision import VisionEncoder
 
 
 @dataclass(frozen=True)
@@ -25,34 +23,19 @@ class Context:
         return self.key_values[0][0].shape[0]
 
 
-class FlowNetwork(nn.Module):
-    """Vision tokens and a state token through the context encoder; action tokens through the decoder."""
+class FlowNetwork(ObservationNetwork):
+    """Observation tokens through the context encoder; action tokens through the decoder."""
 
     def __init__(self, config: FlowPolicyConfig, *, pretrained_backbone: bool):
-        super().__init__()
-        self.vision = VisionEncoder(
-            config.cameras,
-            config.dim,
-            backbone=config.backbone,
-            image_size=config.image_size,
-            resize_mode=config.resize_mode,
-            freeze=config.freeze_backbone,
-            per_camera=config.backbone_per_camera,
-            pretrained=pretrained_backbone,
-            keep_class_token=config.use_class_token,
-            shift_pixels=config.random_shift_pixels,
-        )
-        self.state_in = nn.Linear(config.state_dim, config.dim)
-        self.state_embedding = nn.Parameter(torch.randn(config.dim) * 0.02)
+        super().__init__(config, pretrained_backbone=pretrained_backbone)
         self.encoder = ContextEncoder(config.dim, config.num_heads, config.num_context_layers)
         self.decoder = ActionDecoder(
             config.action_dim, config.chunk_size, config.dim, config.num_heads, config.num_decoder_layers
         )
 
     def context_tokens(self, batch: dict[str, Tensor]) -> Tensor:
-        """Encoded observation tokens (B, N, D): all cameras', then the state's."""
-        state = self.state_in(batch[OBS_STATE]) + self.state_embedding
-        return self.encoder(torch.cat([self.vision(batch), state[:, None]], dim=1))
+        """Encoded observation tokens (B, N, D)."""
+        return self.encoder(self.observation_tokens(batch))
 
     def encode(self, batch: dict[str, Tensor]) -> Context:
         """Everything about the observations that the velocity needs, at any flow time."""

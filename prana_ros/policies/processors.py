@@ -1,5 +1,6 @@
 """Pre- and post-processing pipelines of the policies: LeRobot's own steps, mean/std for state and action."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from lerobot.processor import (
     NormalizerProcessorStep,
     PolicyAction,
     PolicyProcessorPipeline,
+    ProcessorStep,
     RenameObservationsProcessorStep,
     UnnormalizerProcessorStep,
 )
@@ -23,13 +25,20 @@ Processors = tuple[
 DatasetStats = dict[str, dict[str, torch.Tensor]]
 
 
-def make_processors(config: PreTrainedConfig, dataset_stats: DatasetStats | None = None) -> Processors:
-    """Batch, move to the device, normalise; and back. Images pass unchanged: the policy normalises them itself."""
+def make_processors(
+    config: PreTrainedConfig, dataset_stats: DatasetStats | None = None, before_device: Sequence[ProcessorStep] = ()
+) -> Processors:
+    """Batch, move to the device, normalise; and back. Images pass unchanged: the policy normalises them itself.
+
+    Args:
+        before_device: a policy's own steps, between batching and moving.
+    """
     features = {**(config.input_features or {}), **(config.output_features or {})}
     preprocessor = PolicyProcessorPipeline[dict[str, Any], dict[str, Any]](
         steps=[
             RenameObservationsProcessorStep(rename_map={}),
             AddBatchDimensionProcessorStep(),
+            *before_device,
             DeviceProcessorStep(device=config.device),
             NormalizerProcessorStep(
                 features=features,

@@ -65,8 +65,8 @@ class EncoderLayer(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(dim)
         self.feed_forward = FeedForward(dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attention(self.attention_norm(x))
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        x = x + self.attention(self.attention_norm(x), mask)
         return x + self.feed_forward(self.feed_forward_norm(x))
 
 
@@ -92,16 +92,19 @@ class DecoderLayer(nn.Module):
 
 
 class ContextEncoder(nn.Module):
-    """Self-attention over all observation tokens, normalised at the end: (B, N, D) to (B, N, D)."""
+    """Self-attention over all tokens, normalised at the end: (B, N, D) to (B, N, D).
+
+    ``mask`` (B, 1, 1, N) is true for the tokens that may be seen; None: all.
+    """
 
     def __init__(self, dim: int, heads: int, layers: int):
         super().__init__()
         self.layers = nn.ModuleList(EncoderLayer(dim, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         for layer in self.layers:
-            tokens = layer(tokens)
+            tokens = layer(tokens, mask)
         return self.norm(tokens)
 
 

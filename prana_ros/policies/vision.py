@@ -1,4 +1,4 @@
-"""Images to tokens: resizing, augmentation and the vision backbone, the same in training and deployment.
+"""Images to tokens: resizing and the vision backbone, the same in training and deployment.
 
 A backbone is any timm model by name, or ``small_cnn``. Its token count and width are read from the model, never
 from a table. Images are (B, 3, h, w), either float in [0, 1] or uint8 in [0, 255].
@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from prana_ros.policies.augmentation import Augmentation
 from prana_ros.policies.small_cnn import SmallCNN
 
 SMALL_CNN = "small_cnn"
@@ -53,15 +54,22 @@ def resize_images(images: Tensor, size: int, mode: str = "stretch") -> Tensor:
     return images
 
 
-def random_shift(images: Tensor, pixels: int) -> Tensor:
-    """Shift each image of (B, 3, h, w) by its own whole number of pixels in [-pixels, pixels], edges repeated."""
-    if pixels == 0:
-        return images
-    batch, _, height, width = images.shape
-    padded = F.pad(images, (pixels,) * 4, mode="replicate")
-    windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view: every possible shift of every image
-    row, column = torch.randint(0, 2 * pixels + 1, (2, batch), device=images.device)
-    return windows[torch.arange(batch, device=images.device), :, row, column]
+def _create_model(name: str, image_size: int, pretrained: bool) -> nn.Module:
+    import timm  # here, because it takes seconds that the policies with the small network need not spend
+
+    try:
+        try:
+            return timm.create_model(name, pretrained=pretrained, num_classes=0, img_size=image_size)
+        except TypeError:  # convolutional models take any size and no such argument
+            return timm.create_model(name, pretrained=pretrained, num_classes=0)
+    except Exception as error:  # each of the libraries below timm has errors of its own for a missing network
+        if not pretrained:
+            raise
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise RuntimeError(
+            f"backbone {name}: its pretrained weights cannot be had ({reason}); allowed: a network connection, the "
+            "weights in the cache of Hugging Face, or pretrained_backbone=false with freeze_backbone=false"
+        ) from error
 
 
 class TimmBackbone(nn.Module):
@@ -72,15 +80,12 @@ class TimmBackbone(nn.Module):
 
     def __init__(self, name: str, image_size: int, *, pretrained: bool, keep_class_token: bool):
         super().__init__()
-        import timm  # here, because it takes seconds that the policies with the small network need not spend
+        import timm
 
         if not timm.is_model(name):
             near = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5]) or "none"
             raise ValueError(f"backbone: unknown model {name!r}; allowed: {SMALL_CNN!r} or a timm model (near: {near})")
-        try:
-            self.model = timm.create_model(name, pretrained=pretrained, num_classes=0, img_size=image_size)
-        except TypeError:  # convolutional models take any size and no such argument
-            self.model = timm.create_model(name, pretrained=pretrained, num_classes=0)
+        self.model = _create_model(name, image_size, pretrained)
         self.mean = tuple(self.model.pretrained_cfg["mean"])
         self.std = tuple(self.model.pretrained_cfg["std"])
         self._dropped = 0 if keep_class_token else getattr(self.model, "num_prefix_tokens", 0)
@@ -125,14 +130,14 @@ class VisionEncoder(nn.Module):
         per_camera: bool,
         pretrained: bool,
         keep_class_token: bool,
-        shift_pixels: dict[str, int],
+        augmentations: dict[str, Augmentation],
     ):
         super().__init__()
         self.cameras = list(cameras)
         self.image_size = image_size
         self.resize_mode = resize_mode
         self.freeze = freeze
-        self.shift_pixels = dict(shift_pixels)
+        self.augmentations = dict(augmentations)
         count = len(self.cameras) if per_camera else 1
         self.backbones = nn.ModuleList(
             make_backbone(backbone, image_size, pretrained=pretrained, keep_class_token=keep_class_token)
@@ -159,7 +164,7 @@ class VisionEncoder(nn.Module):
     def _prepare(self, camera: str, images: Tensor) -> Tensor:
         images = resize_images(images, self.image_size, self.resize_mode)
         if self.training:
-            images = random_shift(images, self.shift_pixels.get(camera, 0))
+            images = self.augmentations[camera](images)
         return (images - self.pixel_mean) / self.pixel_std
 
     def _features(self, images: list[Tensor]) -> Tensor:
