@@ -1,8 +1,9 @@
-"""Importing this package registers the policies of prana_ros with LeRobot."""
+"""Importing this package registers the policies and the camera of prana_ros with LeRobot."""
 
 import importlib
 import pkgutil
 
+import prana_ros.cameras.config_lerobot_camera
 import prana_ros.policies
 
 # Each policy's package imports its configuration, whose decorator registers it.

@@ -1,0 +1,29 @@
+"""Registers the file camera with LeRobot, which finds the class beside: ``config_x`` configures what ``x`` holds."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lerobot.cameras.configs import CameraConfig
+
+
+@CameraConfig.register_subclass("prana_file")
+@dataclass(kw_only=True)
+class PranaFileCameraConfig(CameraConfig):
+    """A camera that plays a file, or shows the pictures of a running twin.
+
+    Attributes:
+        path: a picture, a folder of pictures or a video, played over and over; or a ``.frames`` file of
+            ``prana twin --camera-fps``, whose pictures are shown as they come.
+        fps: pictures a second; those of a ``.frames`` file come at the twin's own rate.
+        width, height: in pixels. Files are scaled to it; a ``.frames`` file must have it.
+    """
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        if self.fps is None or self.fps < 1:
+            raise ValueError(f"fps of the camera of {self.path} must be at least 1, got {self.fps}")
+        for name in ("width", "height"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} of the camera of {self.path} must be at least 1, got {value}")
