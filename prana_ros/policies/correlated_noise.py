@@ -74,8 +74,6 @@ class ActionStatistics:
 
 def _whole_chunks(actions: np.ndarray, chunk_size: int) -> np.ndarray:
     """All windows of ``chunk_size`` steps inside one episode (T, A), flattened: (T − H + 1, H·A)."""
-    if len(actions) < chunk_size:
-        return np.empty((0, chunk_size * actions.shape[1]))
     windows = np.lib.stride_tricks.sliding_window_view(actions, chunk_size, axis=0)
     return windows.transpose(0, 2, 1).reshape(len(windows), -1)
 
@@ -90,14 +88,14 @@ def _shrinkage(correlation: np.ndarray, fourth_moment: float, independent: float
     distance = np.square(correlation - np.eye(len(correlation))).sum()
     if distance == 0:
         return 1.0
-    variance = (fourth_moment - np.square(correlation).sum()) / max(independent, 1.0)
+    variance = (fourth_moment - np.square(correlation).sum()) / independent
     return float(np.clip(variance / distance, 0, 1))
 
 
 def fit_noise(episodes: Iterable[np.ndarray], chunk_size: int, beta: float = 0.5) -> NoiseFit:
     """Fit L and C to the whole chunks of normalised episodes, each (T, A).
 
-    Windows one step apart are nearly the same chunk, so the shrinkage counts N / H independent ones among N windows.
+    Windows one step apart are nearly the same chunk: the shrinkage counts T / H independent ones in an episode.
     Entries that never vary get the identity's rows in the correlation and zeros in the covariance.
 
     Raises:
@@ -105,16 +103,18 @@ def fit_noise(episodes: Iterable[np.ndarray], chunk_size: int, beta: float = 0.5
     """
     if not 0 <= beta <= 1:
         raise ValueError(f"noise_beta must be in [0, 1], got {beta}")
-    kept = [np.asarray(episode, dtype=np.float64) for episode in episodes]
-    if not all(np.isfinite(actions).all() for actions in kept):
+    all_episodes = [np.asarray(episode, dtype=np.float64) for episode in episodes]
+    if not all(np.isfinite(actions).all() for actions in all_episodes):
         raise ValueError("cannot fit the noise: the dataset has an action that is not finite")
-    count = sum(max(0, len(actions) - chunk_size + 1) for actions in kept)
-    if count == 0:
-        longest = max(map(len, kept), default=0)
+    kept = [actions for actions in all_episodes if len(actions) >= chunk_size]
+    if not kept:
+        longest = max(map(len, all_episodes), default=0)
         raise ValueError(
             f"cannot fit the noise: chunk_size is {chunk_size}, but the longest episode has {longest} frames; "
             "allowed: a chunk_size not above the longest episode"
         )
+    frames = sum(map(len, kept))
+    count = frames - len(kept) * (chunk_size - 1)
 
     def chunks() -> Iterator[np.ndarray]:  # made anew for each pass: all windows at once would not fit in memory
         return (_whole_chunks(actions, chunk_size) for actions in kept)
@@ -129,7 +129,7 @@ def fit_noise(episodes: Iterable[np.ndarray], chunk_size: int, beta: float = 0.5
 
     fourth = sum((np.square((w - mean) / scale)[:, varies].sum(1) ** 2).sum() for w in chunks()) / count
     block = correlation[np.ix_(varies, varies)]
-    shrinkage = _shrinkage(block, fourth, count / chunk_size)
+    shrinkage = _shrinkage(block, fourth, frames / chunk_size)
     identity = np.eye(len(correlation))
     correlation = (1 - shrinkage) * correlation + shrinkage * identity
     regularised = beta * correlation + (1 - beta) * identity + JITTER * identity

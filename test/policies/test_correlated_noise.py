@@ -11,7 +11,7 @@ from prana_ros.policies.correlated_noise import (
     CorrelatedNoise,
     fit_noise,
 )
-from prana_ros.policies.flow_matching import interpolate, velocity_target
+from prana_ros.policies.flow_matching import euler, interpolate, masked_mse, time_grid, velocity_target
 
 CHUNK = 5
 
@@ -26,29 +26,73 @@ def brute_force_chunks(episodes: list[np.ndarray]) -> np.ndarray:
     return np.array(rows)
 
 
-def brute_force_shrinkage(chunks: np.ndarray) -> float:
-    """Ledoit and Wolf's formula, chunk by chunk, for N / H independent ones."""
+def brute_force_shrinkage(episodes: list[np.ndarray]) -> float:
+    """Ledoit and Wolf's formula, chunk by chunk, where an episode of T steps holds T / H independent ones."""
+    chunks = brute_force_chunks(episodes)
+    independent = sum(len(e) for e in episodes if len(e) >= CHUNK) / CHUNK
     z = (chunks - chunks.mean(0)) / chunks.std(0)
     correlation = np.corrcoef(chunks.T)
     scatter = np.mean([np.sum((np.outer(row, row) - correlation) ** 2) for row in z])
-    return min(1.0, scatter / (len(z) / CHUNK) / np.sum((correlation - np.eye(len(correlation))) ** 2))
+    return min(1.0, scatter / independent / np.sum((correlation - np.eye(len(correlation))) ** 2))
 
 
-@pytest.mark.parametrize("beta", [0.0, 0.5, 1.0])
-def test_the_fit_is_the_shrunk_correlation_of_all_whole_chunks(beta):
-    episodes = random_walks(40, 12)
+def shrunk_correlation(episodes: list[np.ndarray]) -> np.ndarray:
     chunks = brute_force_chunks(episodes)
-    shrinkage = brute_force_shrinkage(chunks)
-    shrunk = (1 - shrinkage) * np.corrcoef(chunks.T) + shrinkage * np.eye(chunks.shape[1])
-    expected = beta * shrunk + (1 - beta + JITTER) * np.eye(chunks.shape[1])
+    shrinkage = brute_force_shrinkage(episodes)
+    return (1 - shrinkage) * np.corrcoef(chunks.T) + shrinkage * np.eye(chunks.shape[1])
+
+
+@settings(max_examples=20)
+@given(st.floats(0, 1), st.integers(2, 40))
+def test_the_fit_is_the_shrunk_correlation_of_all_whole_chunks(beta, count):
+    episodes = random_walks(count, 12)
+    chunks = brute_force_chunks(episodes)
+    shrunk = shrunk_correlation(episodes)
 
     fit = fit_noise(episodes, CHUNK, beta)
 
     assert fit.num_chunks == len(chunks)
-    assert fit.shrinkage == pytest.approx(shrinkage)
+    assert fit.shrinkage == pytest.approx(brute_force_shrinkage(episodes))
+    expected = beta * shrunk + (1 - beta + JITTER) * np.eye(chunks.shape[1])
     np.testing.assert_allclose(fit.cholesky @ fit.cholesky.T, expected, atol=1e-10)
     deviation = chunks.std(0)
     np.testing.assert_allclose(fit.covariance, shrunk * np.outer(deviation, deviation), atol=1e-10)
+
+
+@pytest.mark.parametrize("beta", [-0.1, 1.1, float("nan")])
+def test_an_impossible_beta_is_refused(beta):
+    with pytest.raises(ValueError, match=r"noise_beta must be in \[0, 1\], got"):
+        fit_noise(random_walks(3, 9), CHUNK, beta)
+
+
+@given(arrays(np.float64, 3, elements=st.floats(0.01, 100)), arrays(np.float64, 3, elements=st.floats(-100, 100)))
+def test_the_noise_does_not_depend_on_a_joints_scale_and_offset(scale, offset):
+    episodes = random_walks(6, 12)
+    moved = fit_noise([episode * scale + offset for episode in episodes], CHUNK)
+    np.testing.assert_allclose(moved.cholesky, fit_noise(episodes, CHUNK).cholesky, atol=1e-6)
+
+
+def test_shrinking_brings_few_chunks_nearer_to_the_truth():
+    """The truth: each joint's own autoregressive process, whose correlation is ρ to the power of the distance."""
+    rho, errors = 0.7, []
+    distance = np.abs(np.subtract.outer(np.arange(CHUNK), np.arange(CHUNK)))
+    truth = np.kron(rho**distance, np.eye(3))
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        episodes = [np.linalg.cholesky(truth) @ rng.standard_normal(CHUNK * 3) for _ in range(12)]
+        episodes = [chunk.reshape(CHUNK, 3) for chunk in episodes]
+        fit = fit_noise(episodes, CHUNK, beta=1.0)
+        raw = np.corrcoef(np.array(episodes).reshape(12, -1).T)
+        errors.append([np.linalg.norm(each - truth) for each in (fit.cholesky @ fit.cholesky.T, raw)])
+        assert 0 < fit.shrinkage < 1
+    shrunk, unshrunk = np.mean(errors, axis=0)
+    assert shrunk < min(unshrunk, np.linalg.norm(truth - np.eye(CHUNK * 3)))
+
+
+def test_a_single_chunk_says_nothing_about_correlation():
+    fit = fit_noise(random_walks(1, CHUNK), CHUNK)
+    np.testing.assert_allclose(fit.cholesky @ fit.cholesky.T, np.eye(CHUNK * 3) * (1 + JITTER))
+    np.testing.assert_array_equal(fit.covariance, 0)
 
 
 def test_few_chunks_are_shrunk_more_than_many():
@@ -104,15 +148,18 @@ def fitted_noise() -> CorrelatedNoise:
 
 def test_samples_have_the_regularised_correlation_as_covariance():
     noise = fitted_noise()
+    expected = torch.tensor(0.5 * shrunk_correlation(random_walks(40, 12)) + 0.5 * np.eye(CHUNK * 3))
     samples = noise.sample(200_000, generator=torch.Generator().manual_seed(0)).flatten(1).double()
     covariance = samples.T @ samples / len(samples)
-    # The standard error of a covariance of unit-variance Gaussians is at most √(2 / n).
-    assert (covariance - noise.correlation()).abs().max() < 5 * np.sqrt(2 / len(samples))
+    torch.testing.assert_close(noise.correlation(), expected, atol=1e-5, rtol=0)
+    # An entry's standard error is √((σ_ij² + 1) / n) for unit variances; 5 of them: once in 8000 runs of 225 entries.
+    standard_error = ((expected.square() + 1) / len(samples)).sqrt()
+    assert ((covariance - expected).abs() / standard_error).max() < 5
     assert samples.mean(0).abs().max() < 5 / np.sqrt(len(samples))
 
 
 def test_it_is_ordinary_flow_matching_of_the_whitened_chunks():
-    """With y = L⁻¹a, the same z and t: x_t = L·y_t, targets map alike, and the loss is the metric LᵀL of y's error."""
+    """With y = L⁻¹a, the same z and t: x_t = L·y_t, v_a = L·v_y, and loss and gradient are those of the metric LᵀL."""
     noise = fitted_noise().double()
     lower = noise.cholesky
     white, action, guess = torch.randn(3, 4, CHUNK, 3, dtype=torch.float64)
@@ -123,10 +170,35 @@ def test_it_is_ordinary_flow_matching_of_the_whitened_chunks():
     y_t = interpolate(whitened, white.flatten(1), t[:, None])
     torch.testing.assert_close(x_t, y_t @ lower.T)
 
-    error_a = guess.flatten(1) @ lower.T - velocity_target(action, noise.colour(white)).flatten(1)
-    error_y = guess.flatten(1) - velocity_target(whitened, white.flatten(1))
-    in_metric = torch.einsum("bi,ij,bj->b", error_y, lower.T @ lower, error_y)
-    torch.testing.assert_close(error_a.square().sum(1), in_metric)
+    target_a = velocity_target(action, noise.colour(white)).flatten(1)
+    target_y = velocity_target(whitened, white.flatten(1))
+    torch.testing.assert_close(target_a, target_y @ lower.T)
+
+    guess = guess.flatten(1).requires_grad_()  # of y's velocity; L·guess is the same guess of a's
+    loss_a = masked_mse((guess @ lower.T).view_as(action), target_a.view_as(action), None)
+    in_metric = torch.einsum("bi,ij,bj->b", guess - target_y, lower.T @ lower, guess - target_y)
+    loss_y = in_metric.mean() / guess.shape[1]
+    torch.testing.assert_close(loss_a, loss_y)
+    (gradient,) = torch.autograd.grad(loss_a, guess)
+    torch.testing.assert_close(gradient, 2 * (guess - target_y) @ (lower.T @ lower) / guess.numel())
+
+
+def test_euler_steps_with_correlated_noise_are_those_of_the_whitened_flow():
+    """The same network, called in y = L⁻¹x, samples L⁻¹ of the same chunks."""
+    noise = fitted_noise().double()
+    lower = noise.cholesky
+    weight = torch.randn(CHUNK * 3, CHUNK * 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    white = torch.randn(4, CHUNK * 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+    def field(y: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(y @ weight) * t[:, None]
+
+    def coloured(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        y = torch.linalg.solve_triangular(lower, x.T, upper=False).T
+        return field(y, t) @ lower.T
+
+    grid = time_grid(10)
+    torch.testing.assert_close(euler(coloured, white @ lower.T, grid), euler(field, white, grid) @ lower.T)
 
 
 def test_a_refit_changes_nothing():
