@@ -1,5 +1,6 @@
 """The file camera as LeRobot makes and uses it."""
 
+import contextlib
 import time
 
 import draccus
@@ -74,8 +75,9 @@ def test_a_picture_that_disappears_is_said_by_every_read(folder):
     table.connect()
     for file in folder.iterdir():
         file.unlink()
-    with pytest.raises(CameraError, match="cannot be read"):
-        while True:
+    end = time.monotonic() + 30
+    with contextlib.suppress(CameraError):
+        while time.monotonic() < end:  # the pictures that were read before
             table.read()
     for use in (table.read, table.async_read, table.read_latest):
         with pytest.raises(CameraError, match="cannot be read"):
@@ -88,9 +90,9 @@ def test_what_cannot_be_a_camera_is_refused(folder):
     with pytest.raises(CameraError, match=r"There is no file .*none\.png"):
         table.connect()
     assert not table.is_connected
-    with pytest.raises(ValueError, match="fps of the camera of .* must be at least 1, got 0"):
+    with pytest.raises(ValueError, match=r"fps of the camera of .* must be at least 1, got 0"):
         PranaFileCameraConfig(path=folder, fps=0)
-    with pytest.raises(ValueError, match="width of the camera of .* must be at least 1, got -1"):
+    with pytest.raises(ValueError, match=r"width of the camera of .* must be at least 1, got -1"):
         PranaFileCameraConfig(path=folder, fps=30, width=-1)
 
 

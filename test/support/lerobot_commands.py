@@ -1,0 +1,50 @@
+"""Run commands of stock LeRobot, one after the other in one process: its start costs more than a tiny run.
+
+    python -m support.lerobot_commands lerobot_train --steps=2 ... THEN lerobot_record ...
+
+What it changes is told by the environment:
+
+    PRANA_TEST_PATIENCE_MS   how long LeRobot's bus waits for an answer, instead of 50 ms: the machine is busy
+    PRANA_TEST_NO_PLUGIN     the distribution lerobot_policy_prana is not found
+"""
+
+import importlib
+import importlib.metadata
+import os
+import sys
+
+import torch
+
+THEN = "THEN"
+
+
+def _hide_plugin() -> None:
+    distributions = importlib.metadata.distributions
+
+    def without_plugin(**kwargs):
+        return (d for d in distributions(**kwargs) if d.metadata["Name"] != "lerobot_policy_prana")
+
+    importlib.metadata.distributions = without_plugin
+
+
+def _be_patient(milliseconds: float) -> None:
+    from lerobot.motors.feetech import feetech
+
+    feetech.patch_setPacketTimeout = lambda handler, _length: handler.setPacketTimeoutMillis(milliseconds)
+
+
+def main(arguments: list[str]) -> None:
+    torch.set_num_threads(1)
+    if "PRANA_TEST_NO_PLUGIN" in os.environ:
+        _hide_plugin()
+    if patience := os.environ.get("PRANA_TEST_PATIENCE_MS"):
+        _be_patient(float(patience))
+    while arguments:
+        end = arguments.index(THEN) if THEN in arguments else len(arguments)
+        sys.argv = arguments[:end]
+        arguments = arguments[end + 1 :]
+        importlib.import_module(f"lerobot.scripts.{sys.argv[0]}").main()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
