@@ -5,17 +5,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from lerobot.configs.policies import PreTrainedConfig
 from lerobot.configs.types import FeatureType, PolicyFeature
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from lerobot.policies.factory import get_policy_class, make_policy, make_pre_post_processors
 
-from prana_ros.policies.prana_v2.configuration_prana_v2 import PranaV2Config
+import prana_ros.policies.registration  # noqa: F401 (LeRobot then knows the policies)
 
 TABLE, WRIST = "observation.images.table", "observation.images.wrist"
 NAMES = ["shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper"]
 FPS = 10
 
 
-def tiny_config(**changes: Any) -> PranaV2Config:
+FLOW_KINDS = ["prana_v2", "prana_v3"]
+KINDS = ["prana_v1", *FLOW_KINDS]
+
+
+def tiny_config(kind: str = "prana_v2", **changes: Any) -> Any:
     """Two cameras, six joints, a network of a few thousand weights."""
     values: dict[str, Any] = {
         "device": "cpu",
@@ -25,12 +31,8 @@ def tiny_config(**changes: Any) -> PranaV2Config:
         "image_size": 32,
         "dim": 16,
         "num_heads": 2,
-        "num_context_layers": 1,
-        "num_decoder_layers": 2,
         "chunk_size": 8,
         "n_action_steps": 5,
-        "flow_samples_per_context": 3,
-        "allow_unfitted_noise": True,
         "input_features": {
             "observation.state": PolicyFeature(FeatureType.STATE, (6,)),
             TABLE: PolicyFeature(FeatureType.VISUAL, (3, 48, 64)),
@@ -38,7 +40,52 @@ def tiny_config(**changes: Any) -> PranaV2Config:
         },
         "output_features": {"action": PolicyFeature(FeatureType.ACTION, (6,))},
     }
-    return PranaV2Config(**{**values, **changes})
+    if kind in FLOW_KINDS:
+        values |= {"num_context_layers": 1, "num_decoder_layers": 2, "flow_samples_per_context": 3}
+        values["allow_unfitted_noise"] = True
+    else:
+        values["num_encoder_layers"] = 1
+    return PreTrainedConfig.get_choice_class(kind)(**{**values, **changes})
+
+
+def tiny_policy(kind: str = "prana_v2", **changes: Any) -> Any:
+    """An untrained policy of :func:`tiny_config`, the same in every call, whose every weight matters."""
+    torch.manual_seed(0)
+    config = tiny_config(kind, **changes)
+    policy = get_policy_class(kind)(config)
+    wake(policy)
+    return policy.eval()
+
+
+def make_fresh(dataset: LeRobotDataset, kind: str = "prana_v2", **changes: Any) -> Any:
+    """A policy as LeRobot makes it for training on the dataset."""
+    config = tiny_config(kind, **changes)
+    config.input_features, config.output_features = {}, {}
+    return make_policy(config, ds_meta=dataset.meta)
+
+
+def save_with_processors(policy: Any, dataset: LeRobotDataset, folder: Path) -> None:
+    """Write a checkpoint as LeRobot's trainer does."""
+    policy.save_pretrained(folder)
+    for processor in make_pre_post_processors(policy.config, dataset_stats=dataset.meta.stats):
+        processor.save_pretrained(folder)
+
+
+def train_steps(policy: Any, count: int, learning_rate: float = 1e-2) -> None:
+    """As many optimiser steps as LeRobot's trainer does them, on random batches of two."""
+    optimizer = torch.optim.AdamW(policy.get_optim_params(), lr=learning_rate)
+    policy.train()
+    for seed in range(count):
+        loss, _ = policy(random_batch(2, policy.config.chunk_size, seed))
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        policy.update()
+
+
+def observations(size: int = 2, seed: int = 0) -> dict[str, torch.Tensor]:
+    """A preprocessed batch for prediction."""
+    return {k: v for k, v in random_batch(size, seed=seed).items() if k.startswith("observation")}
 
 
 def random_batch(size: int, chunk_size: int = 8, seed: int = 0) -> dict[str, torch.Tensor]:
