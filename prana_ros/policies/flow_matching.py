@@ -14,6 +14,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from prana_ros.policies.losses import masked_mean
+
 VelocityField = Callable[[Tensor, Tensor], Tensor]
 Correction = Callable[[Tensor, int], Tensor]
 
@@ -44,11 +46,7 @@ def masked_mse(prediction: Tensor, target: Tensor, is_pad: Tensor | None) -> Ten
         prediction, target: (..., H, A).
         is_pad: (..., H), true where a step lies beyond its episode; None where there is no padding.
     """
-    error = (prediction - target).square()
-    if is_pad is None:
-        return error.mean()
-    weight = (~is_pad).to(error.dtype)
-    return (error.mean(-1) * weight).sum() / weight.sum().clamp(min=1)
+    return masked_mean((prediction - target).square(), is_pad)
 
 
 def time_grid(steps: int, shift: float = 1.0) -> Tensor:
