@@ -57,6 +57,17 @@ class Observation:
         stamps = [reading.stamp_ns for reading in self.readings]
         return (max(stamps) - min(stamps)) / NANOSECONDS
 
+    def stale_camera(self, earlier: "Observation") -> str | None:
+        """The camera to wait for, the one with the oldest image, if no image is newer than ``earlier`` had it.
+
+        Joint states come several times for each image, and alone are no reason to predict anew.
+        """
+        seen = {reading.name: reading.stamp_ns for reading in earlier.readings}
+        cameras = [reading for reading in self.readings if reading.name != JOINT_STATES]
+        if not cameras or any(reading.stamp_ns > seen[reading.name] for reading in cameras):
+            return None
+        return min(cameras, key=lambda reading: reading.stamp_ns).name
+
 
 @dataclass
 class InputStream:

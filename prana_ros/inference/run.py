@@ -107,7 +107,7 @@ class Run:
         self._ending = threading.Event()
         self._restart = threading.Event()
         self._end: tuple[Outcome, str] | None = None
-        self._last_t_obs_ns: int | None = None
+        self._last: Observation | None = None
         self._late = 0
         self.chunks = 0
         self.started_ns = now()
@@ -164,16 +164,21 @@ class Run:
             self._buffer.wait(POLL)
 
     def _observe(self) -> tuple[Observation | None, str]:
-        """An observation that is newer than the last one used, or why there is none."""
+        """An observation that is later than the last one used and shows something new, or why there is none."""
         now_ns = self._now()
         try:
             observation = self._buffer.observe(now_ns)
         except InputError as error:
             return None, str(error)
-        if self._last_t_obs_ns is not None and observation.t_obs_ns <= self._last_t_obs_ns:
-            age = (now_ns - observation.t_obs_ns) / NANOSECONDS
-            return None, f"Input {observation.awaited_input!r} has sent nothing new for {age:.2f} s."
-        return observation, ""
+        if self._last is None:
+            return observation, ""
+        later = observation.t_obs_ns > self._last.t_obs_ns
+        awaited = observation.stale_camera(self._last) if later else observation.awaited_input
+        if awaited is None:
+            return observation, ""
+        stamp_ns = next(reading.stamp_ns for reading in observation.readings if reading.name == awaited)
+        age = (now_ns - stamp_ns) / NANOSECONDS
+        return None, f"Input {awaited!r} has sent nothing new for {age:.2f} s."
 
     def _is_due(self) -> bool:
         start_ns = self._engine.next_start_ns()
@@ -187,7 +192,7 @@ class Run:
         """
         if self.chunks == 0:
             self._require_trained_state(observation)
-        self._last_t_obs_ns = observation.t_obs_ns
+        self._last = observation
         chunk = self._engine.infer(observation, self._now)
         self.chunks += 1
         now_ns = self._now()

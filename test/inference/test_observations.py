@@ -71,6 +71,23 @@ def test_every_input_is_its_newest_sample_until_t_obs_with_half_a_period_of_grac
     assert np.isclose(observation.skew, (max(expected.values()) - min(expected.values())) / NANOSECONDS)
 
 
+CAMERA_SETS = st.sampled_from([("table", "wrist"), ("table",), ()])
+
+
+@given(CAMERA_SETS, st.dictionaries(st.sampled_from(["table", "wrist", JOINT_STATES]), st.integers(1, 40)))
+def test_only_a_newer_image_is_news_unless_there_are_no_cameras(cameras, progress_ms):
+    buffer = ObservationBuffer(cameras, STEP)
+    inputs = (*cameras, JOINT_STATES)
+    fill(buffer, {name: [EPOCH] for name in inputs})
+    before = buffer.observe(EPOCH)
+    fill(buffer, {name: [EPOCH + progress_ms[name] * MS] for name in inputs if name in progress_ms})
+    now = buffer.observe(EPOCH + 40 * MS)
+    paired = [name for name in cameras if now.history[-1].images[name].item() > EPOCH]
+    stale = now.stale_camera(before)
+    assert (stale is None) == (bool(paired) or not cameras)
+    assert stale in (None, *cameras)
+
+
 @given(streams(), st.sampled_from(["table", "wrist", JOINT_STATES]))
 def test_a_missing_input_is_named_and_nothing_is_filled_in(stamps, missing):
     del stamps[missing]

@@ -46,6 +46,8 @@ class Bench:
         self.recorder = Recorder()
         self.state = np.zeros(6)
         self.publishing = {"table": True, JOINT_STATES: True}
+        self.sets_per_frame = 1
+        self.joint_delay_ns = 0
         self.run: Run | None = None
         self.result: Result | None = None
         self._ended = threading.Event()
@@ -80,12 +82,14 @@ class Bench:
             thread.join()
 
     def _publish(self) -> None:
+        sets = 0
         while not self._ended.wait(0.003):
             self.now_ns += 20 * MS
-            if self.publishing["table"]:
+            sets += 1
+            if self.publishing["table"] and sets % self.sets_per_frame == 0:
                 self.buffer.add_image("table", self.now_ns, np.zeros((4, 4, 3), np.uint8))
             if self.publishing[JOINT_STATES]:
-                self.buffer.add_joint_state(self.now_ns, JOINT_NAMES, self.state)
+                self.buffer.add_joint_state(self.now_ns - self.joint_delay_ns, JOINT_NAMES, self.state)
 
 
 @pytest.fixture
@@ -119,6 +123,17 @@ def test_each_chunk_is_made_of_a_newer_observation_and_goes_on_from_the_one_befo
     assert all(chunk.prefix_length > 0 for chunk in chunks[1:])
     assert bench.recorder.events[0].seam is None
     assert all(np.abs(event.seam.position_step).max() < 1e-9 for event in bench.recorder.events[1:])
+
+
+def test_joint_states_between_two_images_are_no_reason_for_another_chunk(bench):
+    # Joint states that come a little late: the time of the observation goes on with each, the image does not.
+    bench.sets_per_frame, bench.joint_delay_ns = 8, 90 * MS
+    bench.start(time_limit=8.0)
+    bench.finish()
+    chunks = [event.chunk for event in bench.recorder.events]
+    frames = [reading.stamp_ns for chunk in chunks for reading in chunk.observation.readings if reading.name == "table"]
+    assert len(frames) > 5
+    assert frames == sorted(set(frames))
 
 
 @pytest.mark.parametrize(("lost", "kept"), [("table", JOINT_STATES), (JOINT_STATES, "table")])
