@@ -97,7 +97,8 @@ def replaced(running: Plan | None, new: Plan, now_ns: int) -> Plan:
 
     The running plan is kept up to now (and back to where ``new`` begins: later chunks look no further back), then come
     the future points of ``new``. One that begins in the future, because it was observed by a clock that is a little
-    ahead, leaves the running plan in force until then.
+    ahead, leaves the running plan in force until then. Where nothing is running ``new`` is kept whole: how the arm got
+    to its first future point is not known, and the points before it are the chunk's own way there.
 
     Raises:
         ValueError: if all of ``new`` is past.
@@ -106,7 +107,7 @@ def replaced(running: Plan | None, new: Plan, now_ns: int) -> Plan:
     if not future.any():
         raise ValueError(f"A plan from {new.start_ns} to {new.end_ns} ns cannot take over at {now_ns} ns.")
     if running is None:
-        return Plan(new.times_ns[future], new.positions[future])
+        return new
     begin_ns, until_ns = min(now_ns, new.start_ns), max(now_ns, new.start_ns - 1)
     between = (running.times_ns > begin_ns) & (running.times_ns < until_ns)
     kept = np.unique(np.concatenate([[begin_ns], running.times_ns[between], [until_ns]]))

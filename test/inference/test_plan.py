@@ -97,11 +97,16 @@ def test_a_plan_that_is_all_past_never_takes_over(old, new):
         replaced(old, new, new.end_ns)
 
 
-def test_the_first_plan_of_a_run_begins_with_its_first_future_point():
-    new = plan_of_chunk(EPOCH, np.arange(24.0).reshape(4, 6), 100_000_000)
-    plan = replaced(None, new, EPOCH + 150_000_000)
-    np.testing.assert_array_equal(plan.times_ns, new.times_ns[2:])
-    np.testing.assert_array_equal(plan.at(EPOCH), new.positions[2])
+@given(plans(), st.floats(0.0, 0.99))
+def test_the_first_plan_of_a_run_is_kept_whole_so_that_the_next_chunk_is_given_the_way_it_began(new, share):
+    plan = replaced(None, new, new.start_ns + int(share * (new.end_ns - new.start_ns)))
+    np.testing.assert_array_equal(plan.at(new.times_ns), new.positions)
+
+
+def test_a_first_plan_that_is_all_past_never_takes_over():
+    new = plan_of_chunk(EPOCH, np.zeros((4, 6)), 100_000_000)
+    with pytest.raises(ValueError, match="cannot take over"):
+        replaced(None, new, new.end_ns)
 
 
 @pytest.mark.parametrize(
