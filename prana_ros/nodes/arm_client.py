@@ -4,6 +4,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from rclpy.task import Future
+
 from prana_msgs.msg import ArmState
 from prana_msgs.srv import Acquire, Release
 from prana_ros.nodes import qos
@@ -11,6 +13,8 @@ from prana_ros.nodes.lifecycle import PranaNode
 
 ANSWER_TIME = 5.0
 """Seconds in which the driver must be there and answer."""
+RELEASE_TIME = 2.0
+"""Seconds for the answer to an earlier release, without which the arm is asked for all the same."""
 HEARTBEATS = 3
 """Signs of life within one heartbeat timeout."""
 _POLL = 0.02
@@ -36,6 +40,7 @@ class ArmClient:
         self._on_lost = on_lost
         self._last_sign = 0.0
         self.is_owned = False
+        self._released: Future | None = None
         self._acquire = node.create_client(Acquire, "so101_driver/acquire")
         self._release = node.create_client(Release, "so101_driver/release")
         node.create_subscription(ArmState, "so101_driver/arm_state", self._take_state, qos.LATCHED)
@@ -46,6 +51,7 @@ class ArmClient:
         Raises:
             ArmError: if the driver is not there, does not answer or refuses.
         """
+        self._await_release(given_up)
         deadline = time.monotonic() + ANSWER_TIME
         while not self._acquire.service_is_ready():
             self._wait(deadline, given_up, f"There is no driver: nobody offers {self._acquire.srv_name}.")
@@ -79,7 +85,14 @@ class ArmClient:
             self._give_back()
 
     def _give_back(self) -> None:
-        self._release.call_async(Release.Request(owner=self._owner))
+        self._released = self._release.call_async(Release.Request(owner=self._owner))
+
+    def _await_release(self, given_up: Callable[[], bool]) -> None:
+        """Requests to two services overtake each other: a release that comes second would undo the acquisition."""
+        deadline = time.monotonic() + RELEASE_TIME
+        while self._released is not None and not self._released.done() and time.monotonic() < deadline:
+            _pause(given_up)
+        self._released = None
 
     def _request(self) -> Acquire.Request:
         return Acquire.Request(owner=self._owner, heartbeat_timeout=self._heartbeat_timeout)
@@ -96,8 +109,12 @@ class ArmClient:
 
     @staticmethod
     def _wait(deadline: float, given_up: Callable[[], bool], complaint: str) -> None:
-        if given_up():
-            raise ArmError("The run was ended before the arm was acquired.")
+        _pause(given_up)
         if time.monotonic() > deadline:
             raise ArmError(complaint)
-        time.sleep(_POLL)
+
+
+def _pause(given_up: Callable[[], bool]) -> None:
+    if given_up():
+        raise ArmError("The run was ended before the arm was acquired.")
+    time.sleep(_POLL)

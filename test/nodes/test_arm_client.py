@@ -3,10 +3,11 @@
 import threading
 
 import pytest
+from rclpy.task import Future
 from support.robot import DriverSide
 from support.ros import wait_until
 
-from prana_msgs.srv import Acquire
+from prana_msgs.srv import Acquire, Release
 from prana_ros.nodes.arm_client import ArmClient, ArmError
 
 
@@ -33,6 +34,35 @@ def test_an_arm_that_is_granted_after_the_wish_was_given_up_is_given_back(ros):
         driver.may_answer.set()
     wait_until(lambda: bool(driver.heartbeats), 20.0, lambda: "the arm was not granted")
     wait_until(lambda: driver.ownership.owner == "", 20.0, lambda: "the arm was not given back")
+
+
+class SlowToRelease(DriverSide):
+    """Handles a release only when it may, and other requests meanwhile."""
+
+    def __init__(self, ros) -> None:
+        self.may_release: Future = Future()
+        self.released = threading.Event()
+        super().__init__(ros)
+
+    async def _release(self, request: Release.Request, response: Release.Response) -> Release.Response:
+        await self.may_release
+        response = super()._release(request, response)
+        self.released.set()
+        return response
+
+
+def test_an_arm_that_is_taken_again_at_once_is_not_lost_to_the_release_before(ros):
+    driver = SlowToRelease(ros)
+    client = ArmClient(ros.node, "policy", 0.0, lambda sentence: None)
+    client.acquire(lambda: False)
+    client.release()
+    again = threading.Thread(target=client.acquire, args=(lambda: False,))
+    again.start()
+    again.join(0.5)
+    driver.may_release.set_result(None)
+    again.join()
+    assert driver.released.wait(20.0)
+    assert driver.ownership.owner == "policy"
 
 
 @pytest.mark.parametrize(
