@@ -16,7 +16,7 @@ from lerobot.policies.pretrained import PreTrainedPolicy
 from lerobot.utils.constants import OBS_STATE
 from lerobot.utils.import_utils import register_third_party_plugins
 
-from prana_ros.inference.denoising import STEP_SETTINGS, Denoising
+from prana_ros.inference.denoising import AS_SAVED, STEP_SETTINGS, Denoising
 from prana_ros.inference.prediction import LoadedPolicy
 from prana_ros.inference.spec import PolicySpec, StateRange
 from prana_ros.policies import registration  # noqa: F401  (LeRobot then knows our policies)
@@ -42,7 +42,7 @@ def load_policy(
     units: Units | None = None,
     fps: float | None = None,
     calibration: Calibration | None = None,
-    denoising: Denoising = Denoising(),
+    denoising: Denoising = AS_SAVED,
 ) -> LoadedPolicy:
     """Load a policy and its processors from a folder that ``lerobot-train`` or ``save_pretrained`` wrote.
 

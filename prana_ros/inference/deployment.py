@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prana_ros.inference import gate
 from prana_ros.inference.checkpoint import load_policy
+from prana_ros.inference.denoising import AS_SAVED, Denoising
 from prana_ros.inference.prediction import LoadedPolicy
 from prana_ros.so101.calibration import calibration_path, fingerprint, read_calibration
 from prana_ros.so101.units import Calibration, Units
@@ -27,11 +28,14 @@ class Facts:
     calibration_dir: str | Path = ""
 
 
-def load_for_robot(path: str | Path, device: str, facts: Facts) -> tuple[LoadedPolicy, gate.RobotDescription]:
+def load_for_robot(
+    path: str | Path, device: str, facts: Facts, denoising: Denoising = AS_SAVED
+) -> tuple[LoadedPolicy, gate.RobotDescription]:
     """Load a policy and describe the robot that it meets; comparing them is the gate's task.
 
     Raises:
-        ValueError: if the checkpoint or the calibration cannot be read; one sentence.
+        ValueError: if the checkpoint or the calibration cannot be read, or the policy cannot denoise as it shall; one
+            sentence.
     """
     calibration = _calibration(facts)
     units = Units[facts.units.upper()] if facts.units else None
@@ -42,6 +46,7 @@ def load_for_robot(path: str | Path, device: str, facts: Facts) -> tuple[LoadedP
         units=units,
         fps=facts.fps or None,
         calibration=calibration,
+        denoising=denoising,
     )
     robot = gate.RobotDescription(
         units=units,

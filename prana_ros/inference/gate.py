@@ -13,6 +13,9 @@ STATE_SLACK = 5.0
 """LeRobot's units by which a joint may always leave its training range: a joint that hardly moved in training has
 next to no range, and an arm sags a degree or two under its own weight."""
 
+PARAMETER_FILE = "config/policy.yaml"
+"""Where the user says what a checkpoint does not."""
+
 
 class GateError(ValueError):
     """A checkpoint does not fit the robot; the message has a sentence for each mismatch."""
@@ -37,7 +40,7 @@ def check(spec: PolicySpec, robot: RobotDescription, allow_unfitted_noise: bool 
     sentences = [*_joints(spec, robot), *_units(spec, robot), *_rate(spec, robot), *_cameras(spec, robot)]
     sentences += [f"The policy needs the input {name!r}, which this robot does not have." for name in spec.other_inputs]
     if spec.noise_problem and not allow_unfitted_noise:
-        sentences.append(f"{spec.noise_problem}, or set allow_unfitted_noise.")
+        sentences.append(f"{spec.noise_problem}, or set allow_unfitted_noise in {PARAMETER_FILE}.")
     trained, present = spec.calibration_fingerprint, robot.calibration_fingerprint
     if trained and present and trained != present:
         sentences.append(f"The policy was trained under calibration {trained}, this arm's is {present}.")
@@ -84,14 +87,14 @@ def _joints(spec: PolicySpec, robot: RobotDescription) -> Iterable[str]:
             f"this robot has {size}."
         )
     elif spec.joint_names is None:
-        yield "The checkpoint does not say its joints' names; set joint_names to those of its training data."
+        yield f"The checkpoint does not say its joints' names; {_set('joint_names')} to those of its training data."
     elif spec.joint_names != robot.joint_names:
         yield f"The policy's joints are {_list(spec.joint_names)}, this robot's are {_list(robot.joint_names)}."
 
 
 def _units(spec: PolicySpec, robot: RobotDescription) -> Iterable[str]:
     if spec.units is None:
-        yield "The checkpoint does not say its units; set units to those of its training data."
+        yield f"The checkpoint does not say its units; {_set('units')} to those of its training data."
     elif robot.units not in (None, spec.units):
         yield f"The policy's units are {spec.units.name.lower()}, but units is set to {robot.units.name.lower()}."
     elif spec.units is Units.M100_100 and robot.calibration_fingerprint is None:
@@ -100,7 +103,7 @@ def _units(spec: PolicySpec, robot: RobotDescription) -> Iterable[str]:
 
 def _rate(spec: PolicySpec, robot: RobotDescription) -> Iterable[str]:
     if spec.fps is None:
-        yield "The checkpoint does not say its frames per second; set fps to that of its training data."
+        yield f"The checkpoint does not say its frames per second; {_set('fps')} to that of its training data."
     elif robot.fps is not None and robot.fps != spec.fps:
         yield f"The policy was trained at {spec.fps:g} frames per second, but fps is set to {robot.fps:g}."
 
@@ -114,6 +117,11 @@ def _cameras(spec: PolicySpec, robot: RobotDescription) -> Iterable[str]:
         present = robot.cameras.get(name)
         if present is not None and present != shape:
             yield f"The policy needs images of {_size(shape)} from camera {name!r}, which gives {_size(present)}."
+
+
+def _set(parameter: str) -> str:
+    """How the node and ``prana check`` are told what a checkpoint does not say."""
+    return f"set {parameter} in {PARAMETER_FILE} (prana check: --{parameter.replace('_', '-')})"
 
 
 def _list(names: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ import threading
 import traceback
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.action import CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
@@ -21,6 +21,7 @@ from visualization_msgs.msg import MarkerArray
 from prana_msgs.action import RunPolicy
 from prana_msgs.msg import ChunkReport
 from prana_ros.inference import gate
+from prana_ros.inference.denoising import Denoising
 from prana_ros.inference.deployment import Facts, load_for_robot
 from prana_ros.inference.engine import InferenceEngine, Settings
 from prana_ros.inference.observations import ObservationBuffer
@@ -35,6 +36,7 @@ from prana_ros.nodes.lifecycle import PranaNode, run_node
 from prana_ros.nodes.messages import msg_to_rgb, ns_from_stamp, stamp_from_ns
 from prana_ros.nodes.policy_messages import finish_goal, plan_msg, preview_msg, report_msg, status_of
 from prana_ros.nodes.policy_parameters import declare_parameters
+from prana_ros.nodes.run_server import RunServer
 
 OWNER = "policy"
 """The name under which the node acquires the arm."""
@@ -71,15 +73,7 @@ class PolicyNode(PranaNode):
             self._subscribe_camera(camera)
         self.create_subscription(JointState, "joint_states", self._take_joints, qos.JOINT_STATE_SUB)
         self._arm = ArmClient(self, OWNER, self.value("heartbeat_timeout"), self._lose_arm)
-        self._server = ActionServer(
-            self,
-            RunPolicy,
-            "~/run_policy",
-            execute_callback=lambda goal: RunPolicy.Result(),  # replaced by the result when the run is over
-            goal_callback=self._judge_goal,
-            handle_accepted_callback=self._start_run,
-            cancel_callback=self._cancel_run,
-        )
+        self._server = RunServer(self, RunPolicy, "~/run_policy", self._judge_goal, self._start_run, self._cancel_run)
         self.create_service(Trigger, "~/reset", self._reset)
         self.create_timer(DIAGNOSTICS_PERIOD, self._publish_diagnostics)
         self.create_timer(FEEDBACK_PERIOD, self._publish_feedback)
@@ -115,7 +109,8 @@ class PolicyNode(PranaNode):
             robot_id=self.value("robot_id"),
             calibration_dir=self.value("calibration_dir"),
         )
-        policy, robot = load_for_robot(self.value("policy_path"), self.value("device"), facts)
+        denoising = Denoising(self.value("denoising_steps"), self.value("time_grid_shift"))
+        policy, robot = load_for_robot(self.value("policy_path"), self.value("device"), facts, denoising)
         gate.require(policy.spec, robot, self.value("allow_unfitted_noise"))
         return policy
 
@@ -165,6 +160,7 @@ class PolicyNode(PranaNode):
     def _start_run(self, goal: ServerGoalHandle) -> None:
         assert self._buffer is not None  # goals are accepted while the node is active
         settings = RunSettings(self.value("input_timeout"), self.value("state_margin"), self.value("dry_run"))
+        goal.execute()
         self._goal = goal
         self._run = Run(self._engine, self._buffer, self, self.now_ns, settings)
         self._thread = threading.Thread(target=self._drive, args=(goal, self._run), name="inference", daemon=True)
@@ -185,7 +181,7 @@ class PolicyNode(PranaNode):
         self.get_logger().info(f"run over: {result.message}")
         self._complaint = result.message if result.outcome in (Outcome.ERROR, Outcome.INPUT_LOST) else ""
         self._run = self._goal = None
-        goal.execute(lambda handle: finish_goal(handle, result))
+        self._server.notify_execute(goal, lambda handle: finish_goal(handle, result))
 
     def _cancel_run(self, _goal: ServerGoalHandle) -> CancelResponse:
         if (run := self._run) is not None:

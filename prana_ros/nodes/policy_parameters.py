@@ -17,6 +17,21 @@ def _declare_checkpoint(node: PranaNode) -> None:
     declare(node, "policy_path", "", "Folder of a LeRobot checkpoint.")
     declare(node, "device", "auto", "Where to compute: cpu, cuda, ... or auto for the GPU where there is one.")
     declare(node, "torch_threads", 0, "Threads of a prediction on the CPU; 0 is all cores but one.", range=(0, 1024))
+    declare(
+        node,
+        "denoising_steps",
+        0,
+        "Denoising steps of one prediction, fewer being faster and coarser; 0 is what the checkpoint says.",
+        range=(0, 1000),
+    )
+    declare(
+        node,
+        "time_grid_shift",
+        0.0,
+        "Where the denoising steps lie, above 1 nearer to the noise, below nearer to the actions; 0 is the "
+        "checkpoint's.",
+        range=(0.0, 100.0),
+    )
     declare(node, "cameras", [""], "Names of the robot's cameras; empty leaves the checkpoint's unchecked.")
     declare(node, "joint_names", [""], "Joints of the training data in order, for a checkpoint that does not say them.")
     declare(

@@ -14,6 +14,7 @@ from support.checkpoints import HEIGHT, MEAN, STD, WIDTH, images, save_act, save
 from support.policies import NAMES
 
 from prana_ros.inference.checkpoint import CheckpointError, load_policy
+from prana_ros.inference.denoising import Denoising
 from prana_ros.inference.prediction import PolicyInput
 from prana_ros.so101.calibration import twin_calibration
 from prana_ros.so101.units import Units, lerobot_to_radians, radians_to_lerobot
@@ -120,6 +121,45 @@ def test_equal_seeds_give_equal_predictions_and_others_do_not(prana):
     first, again, other = (loaded.predict([observation()], seed=seed).positions for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 1e-3
+
+
+def calls(module: torch.nn.Module) -> list[tuple]:
+    """The arguments of every call from now on."""
+    seen: list[tuple] = []
+    module.register_forward_pre_hook(lambda _, arguments: seen.append(arguments))
+    return seen
+
+
+def test_steps_and_grid_of_the_denoising_are_options_of_the_deployment(prana):
+    loaded = load_policy(prana, "cpu", denoising=Denoising(steps=2, time_grid_shift=0.5))
+    assert loaded.spec.denoising_steps == 2
+    evaluations = calls(loaded.policy.network.decoder)
+    positions = loaded.predict([observation()], seed=1).positions
+    # t' = αt / (1 + (α − 1)t) of the even grid 1, 1/2, 0 with α = 1/2.
+    np.testing.assert_allclose([t.item() for _, t, *_ in evaluations], [1.0, 1 / 3], rtol=1e-6)
+    assert np.abs(positions - load_policy(prana, "cpu").predict([observation()], seed=1).positions).max() > 1e-4
+
+
+def test_the_denoising_steps_of_another_policy_are_an_option_too(diffusion):
+    loaded = load_policy(diffusion, "cpu", denoising=Denoising(steps=2), **TOLD)
+    assert loaded.spec.denoising_steps == 2
+    evaluations = calls(loaded.policy.diffusion.unet)
+    loaded.predict([observation(), observation()])
+    assert len(evaluations) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "wish", "sentence"),
+    [
+        ("act", {"steps": 3}, "denoising_steps is 3, but a policy of type 'act' does not denoise: only 0 is allowed"),
+        ("diffusion", {"time_grid_shift": 0.5}, "time_grid_shift is 0.5, but a policy of type 'diffusion' has no grid"),
+        ("prana", {"steps": -1}, "denoising_steps is -1, but must be at least 1, or 0"),
+        ("prana", {"time_grid_shift": float("nan")}, "time_grid_shift is nan, but must be above 0, or 0"),
+    ],
+)
+def test_a_denoising_that_a_policy_cannot_do_is_refused(kind, wish, sentence, request):
+    with pytest.raises(ValueError, match=sentence):
+        load_policy(request.getfixturevalue(kind), "cpu", denoising=Denoising(**wish))
 
 
 def test_a_prefix_comes_back_in_the_robot_s_units(prana):

@@ -26,6 +26,8 @@ from prana_ros.so101.kinematics import forward
 MODULE = "prana_ros.nodes.policy"
 LONG = 300.0
 """Seconds for a process that imports PyTorch on a busy machine."""
+STEPS = 2
+"""Denoising steps, of which the checkpoint has 4."""
 CANCELED, STOPPED = RunPolicy.Result.OUTCOME_CANCELED, RunPolicy.Result.OUTCOME_STOPPED
 
 pytestmark = pytest.mark.timeout(900)
@@ -83,10 +85,11 @@ def driver(ros):
 def test_a_run_owns_the_arm_sends_chunks_and_gives_it_back(ros, processes, robot, driver, checkpoint, mode):
     preview = ros.collect("policy/preview", MarkerArray, qos.REPORT)
     diagnostics = ros.collect("/diagnostics", DiagnosticArray, qos.DIAGNOSTICS)
-    policy = Policy(ros, processes, checkpoint, mode=mode)
+    policy = Policy(ros, processes, checkpoint, mode=mode, denoising_steps=STEPS)
     feedback = []
     handle = policy.run(time_limit=4.0, feedback=lambda msg: feedback.append(msg.feedback))
     wait_until(lambda: driver.ownership.owner == "policy", LONG, lambda: "the arm was not acquired")
+    wait_until(lambda: handle.status == GoalStatus.STATUS_EXECUTING, 20.0, lambda: f"the status is {handle.status}")
     status, result = policy.result(handle)
     assert (status, result.outcome) == (GoalStatus.STATUS_SUCCEEDED, RunPolicy.Result.OUTCOME_TIME_LIMIT)
     wait_until(lambda: driver.ownership.owner == "", 20.0, lambda: "the arm was not given back")
@@ -118,7 +121,7 @@ def _check_reports(reports: list[ChunkReport]) -> None:
         stages = report.preprocess_time + report.context_time + report.denoise_time + report.postprocess_time
         assert min(report.preprocess_time, report.context_time, report.denoise_time, report.postprocess_time) > 0
         assert stages <= report.latency
-        assert report.denoising_steps == 4
+        assert report.denoising_steps == STEPS
     first, *others = reports
     assert first.prefix_length == 0
     assert len(first.seam_position_step) == 0
