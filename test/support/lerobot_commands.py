@@ -14,6 +14,9 @@ import os
 import sys
 
 import torch
+from draccus.wrappers import docstring
+from lerobot.configs.policies import PreTrainedConfig
+from lerobot.utils.import_utils import register_third_party_plugins
 
 THEN = "THEN"
 
@@ -25,6 +28,9 @@ def _hide_plugin() -> None:
         return (d for d in distributions(**kwargs) if d.metadata["Name"] != "lerobot_policy_prana")
 
     importlib.metadata.distributions = without_plugin
+    register_third_party_plugins()
+    known = PreTrainedConfig.get_known_choices()
+    assert not any(kind.startswith("prana") for kind in known), known
 
 
 def _be_patient(milliseconds: float) -> None:
@@ -33,8 +39,14 @@ def _be_patient(milliseconds: float) -> None:
     feetech.patch_setPacketTimeout = lambda handler, _length: handler.setPacketTimeoutMillis(milliseconds)
 
 
+def _leave_out_help() -> None:
+    """draccus parses the source of every dataclass for the text of --help: most of the time of a short command."""
+    docstring.get_attribute_docstring = lambda *_: docstring.AttributeDocString()
+
+
 def main(arguments: list[str]) -> None:
     torch.set_num_threads(1)
+    _leave_out_help()
     if "PRANA_TEST_NO_PLUGIN" in os.environ:
         _hide_plugin()
     if patience := os.environ.get("PRANA_TEST_PATIENCE_MS"):
