@@ -1,7 +1,7 @@
 """Scenes: where the screwdriver and the box lie and what everything looks like, drawn from a seed."""
 
 import colorsys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -43,25 +43,53 @@ class Scene:
     camera_shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
     camera_turn: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Small rotation vector of the table camera."""
+    friction: float = 1.0
+    """Factor on the friction of every contact."""
+    tool_mass: float = 1.0
+    """Factor on the screwdriver's mass."""
+    tool_length: float = 1.0
+    """Factor on the screwdriver's length; the handle is grasped in its middle all the same."""
+    tool_thickness: float = 1.0
+    """Factor on the handle's radius."""
+
+    @property
+    def tool_radius(self) -> float:
+        """Of this screwdriver's handle (m)."""
+        return TOOL_RADIUS * self.tool_thickness
+
+    @property
+    def tool_ends(self) -> tuple[float, float]:
+        """Both ends of this screwdriver on its own x axis (m): the handle's and the tip."""
+        return TOOL_BACK * self.tool_length, TOOL_TIP * self.tool_length
 
 
 @dataclass(frozen=True)
 class SceneDistribution:
-    """Ranges that scenes are drawn from, uniformly. Angles in rad, lengths in m."""
+    """Ranges that scenes are drawn from, uniformly. Angles in rad, lengths in m; saturations and values ± 0.05."""
 
     name: str
+    for_training: bool = True
+    """False: kept for reporting, so that a policy meets something that it cannot have learned."""
     radius: tuple[float, float] = (0.15, 0.235)
     """Of the middle of the handle, from the arm's vertical axis."""
     azimuth: tuple[float, float] = (-0.35, 0.75)
     yaw: float = 0.9
     """Largest turn of the tool away from lying across the arm."""
     tool_hue: tuple[float, float] = (-0.03, 0.05)
+    tool_saturation: float = 0.85
+    tool_value: float = 0.80
+    box_hue: tuple[float, float] = (0.57, 0.61)
+    table_hue: tuple[float, float] = (0.07, 0.10)
     box_azimuth: float = -1.05
     box_radius: float = 0.205
     box_shift: float = 0.0
     light: tuple[float, float] = (0.95, 1.05)
     camera_shift: float = 0.0
     camera_turn: float = 0.0
+    friction: tuple[float, float] = (1.0, 1.0)
+    tool_mass: tuple[float, float] = (1.0, 1.0)
+    tool_length: tuple[float, float] = (1.0, 1.0)
+    tool_thickness: tuple[float, float] = (1.0, 1.0)
 
 
 STANDARD = SceneDistribution("standard")
@@ -73,8 +101,26 @@ HARD = SceneDistribution(
     light=(0.6, 1.3),
     camera_shift=0.006,
     camera_turn=0.01,
+    friction=(0.85, 1.15),
+    tool_mass=(0.8, 1.25),
 )
-DISTRIBUTIONS = {distribution.name: distribution for distribution in (STANDARD, HARD)}
+SHIFTED = replace(
+    HARD,
+    name="shifted",
+    for_training=False,
+    tool_saturation=0.45,
+    tool_value=0.55,
+    box_hue=(0.28, 0.45),
+    table_hue=(0.45, 0.60),
+    light=(0.45, 0.60),
+    camera_shift=0.012,
+    camera_turn=0.02,
+    tool_length=(0.75, 0.92),
+    tool_thickness=(1.08, 1.25),
+)
+"""A short, thick screwdriver in a faded colour, a green box on a bluish table in dim light, and a camera that stands
+twice as far off as in hard scenes: for reporting only."""
+DISTRIBUTIONS = {distribution.name: distribution for distribution in (STANDARD, HARD, SHIFTED)}
 
 
 def scene_distribution(name: str) -> SceneDistribution:
@@ -104,12 +150,17 @@ def sample_scene(distribution: SceneDistribution, seed: int) -> Scene:
         tool_yaw=float((yaw + np.pi) % (2 * np.pi) - np.pi),
         box_position=(float(box[0]), float(box[1])),
         box_yaw=box_yaw,
-        tool_color=_color(rng, distribution.tool_hue, 0.85, 0.80),
-        box_color=_color(rng, (0.57, 0.61), 0.55, 0.62),
-        table_color=_color(rng, (0.07, 0.10), 0.22, 0.74),
+        tool_color=_color(rng, distribution.tool_hue, distribution.tool_saturation, distribution.tool_value),
+        box_color=_color(rng, distribution.box_hue, 0.55, 0.62),
+        table_color=_color(rng, distribution.table_hue, 0.22, 0.74),
         light=float(rng.uniform(*distribution.light)),
         camera_shift=_vector(rng, distribution.camera_shift),
         camera_turn=_vector(rng, distribution.camera_turn),
+        # New draws come last: a seed keeps giving what it has always given.
+        friction=float(rng.uniform(*distribution.friction)),
+        tool_mass=float(rng.uniform(*distribution.tool_mass)),
+        tool_length=float(rng.uniform(*distribution.tool_length)),
+        tool_thickness=float(rng.uniform(*distribution.tool_thickness)),
     )
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prana_ros.simulation.scene import BOX_HEIGHT, BOX_INNER, TOOL_BACK, TOOL_RADIUS, TOOL_TIP, to_box
+from prana_ros.simulation.scene import BOX_HEIGHT, BOX_INNER, TOOL_RADIUS, to_box
 from prana_ros.so101.figures import REST_POSE
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def task_state(world: "World") -> TaskState:
     position, quaternion = poses["tool"]
     w, x, y, z = quaternion
     axis = np.array([1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)])
-    ends = position + np.outer((TOOL_BACK, (TOOL_BACK + TOOL_TIP) / 2, TOOL_TIP), axis)
+    back, tip = world.scene.tool_ends
+    ends = position + np.outer((back, (back + tip) / 2, tip), axis)
     over = np.abs(to_box(ends[:, :2], np.array(world.scene.box_position), world.scene.box_yaw)) <= BOX_INNER
     linear, angular = world.tool_speed()
     joints = world.position

@@ -12,15 +12,9 @@ import mujoco
 import numpy as np
 
 from prana_ros.simulation.arm import SimulatedArm
-from prana_ros.simulation.mjcf import (
-    SECOND_ARM,
-    TABLE_CAMERA_POSITION,
-    TABLE_CAMERA_TARGET,
-    TIMESTEP,
-    build_mjcf,
-    look_at,
-)
-from prana_ros.simulation.scene import TOOL_RADIUS, Scene
+from prana_ros.simulation.layout import Layout
+from prana_ros.simulation.mjcf import SECOND_ARM, TIMESTEP, build_mjcf
+from prana_ros.simulation.scene import Scene
 from prana_ros.simulation.task import TaskState, task_state
 from prana_ros.so101.figures import REST_POSE
 
@@ -47,8 +41,7 @@ class World:
         self.camera_size = camera_size
         self._model = mujoco.MjModel.from_xml_string(build_mjcf(arms))
         self._data = mujoco.MjData(self._model)
-        self._base_lights = self._model.light_diffuse.copy()
-        self._base_headlight = self._model.vis.headlight.ambient.copy(), self._model.vis.headlight.diffuse.copy()
+        self._layout = Layout(self._model)
         self._drawn = mujoco.MjData(self._model)
         self._renderer: mujoco.Renderer | None = None
         prefixes = ("", SECOND_ARM)[:arms]
@@ -67,11 +60,11 @@ class World:
                 mujoco.mj_resetData(self._model, self._data)
                 for arm in self.arms:
                     arm.park(np.array(REST_POSE))
+            self._layout.apply(scene)
             tool = self._data.joint("tool")
             half = scene.tool_yaw / 2
-            tool.qpos[:] = (*scene.tool_position, TOOL_RADIUS, np.cos(half), 0, 0, np.sin(half))
+            tool.qpos[:] = (*scene.tool_position, scene.tool_radius, np.cos(half), 0, 0, np.sin(half))
             tool.qvel[:] = 0
-            self._apply_looks(scene)
             mujoco.mj_forward(self._model, self._data)
 
     def step(self, n: int = 1) -> None:
@@ -168,22 +161,3 @@ class World:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _apply_looks(self, scene: Scene) -> None:
-        model = self._model
-        box = model.body("box")
-        box.pos[:2] = scene.box_position
-        box.quat[:] = (np.cos(scene.box_yaw / 2), 0, 0, np.sin(scene.box_yaw / 2))
-        for index in range(box.geomadr[0], box.geomadr[0] + box.geomnum[0]):
-            model.geom_rgba[index, :3] = scene.box_color
-        model.geom("handle").rgba[:3] = scene.tool_color
-        model.geom("table").rgba[:3] = scene.table_color
-        model.light_diffuse[:] = self._base_lights * scene.light
-        model.vis.headlight.ambient[:] = self._base_headlight[0] * scene.light
-        model.vis.headlight.diffuse[:] = self._base_headlight[1] * scene.light
-        camera, aim, turn = model.camera("table"), np.zeros(4), np.zeros(4)
-        camera.pos[:] = np.add(TABLE_CAMERA_POSITION, scene.camera_shift)
-        mujoco.mju_mat2Quat(aim, look_at(TABLE_CAMERA_POSITION, TABLE_CAMERA_TARGET).ravel())
-        angle = float(np.linalg.norm(scene.camera_turn))
-        mujoco.mju_axisAngle2Quat(turn, np.asarray(scene.camera_turn) / (angle or 1.0), angle)
-        mujoco.mju_mulQuat(camera.quat, turn, aim)
