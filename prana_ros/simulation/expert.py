@@ -2,6 +2,11 @@
 
 The path is written for the point where the tool is held, in the arm's polar coordinates; every leg is a minimum-jerk
 move. The target leads the path by what the servos need to follow it: gravity and damping torque over their gain.
+
+The jaws can take a handle from two sides, and the one with the smaller roll is chosen: the roll is then a continuous
+function of the direction of the handle's axis alone, whichever end the tip is at, except where the axis points along
+the arm. Somewhere it has to jump, by half a turn, because the axis comes back to itself after half a turn and the roll
+joint does not. There the manner decides, so that demonstrations show both sides (see ``manner``).
 """
 
 from dataclasses import dataclass, replace
@@ -10,18 +15,18 @@ from functools import cache
 import mujoco
 import numpy as np
 
+from prana_ros.simulation.manner import PLAIN, Manner
 from prana_ros.simulation.mjcf import build_mjcf
-from prana_ros.simulation.scene import BOX_WALL, PAN_AXIS, TOOL_BACK, TOOL_RADIUS, TOOL_TIP, Scene
+from prana_ros.simulation.scene import BOX_WALL, PAN_AXIS, Scene
 from prana_ros.so101.figures import ACTUATOR, GRIPPER_ROTATION, JOINT_NAMES, JOINTS, REST_POSE, TOOL_CENTER_POINT
 
 OPEN, GRIP, RELEASE = np.radians(26.0), np.radians(-0.5), np.radians(18.0)
 CLEARANCE = 0.010
 """Between fixed jaw and handle on the way down (m): at 1 mm a fifth of the grasps fail."""
 GRASP_HEIGHT = 0.0105
-HOVER, CARRY = 0.075, 0.105
 RELEASE_HEIGHT = BOX_WALL + 0.024
-ROLL_REACH = 2.6
-"""Turns beyond this (rad) are past the roll joint's range: the handle is taken the other way round."""
+MISS_HEIGHT = 0.022
+"""Of an attempt that closes above the handle, over the grasp (m): the jaws' ends pass 6 mm over it."""
 RAISED_PITCH = np.radians(70.0)
 """Pitch of the gripper up there: pointing straight down would need more wrist than there is."""
 PATH_RATE = 100.0
@@ -31,8 +36,6 @@ _SHOULDER = np.array([JOINTS[1].origin[0] - JOINTS[0].origin[0], JOINTS[1].origi
 _UPPER = np.array(JOINTS[2].origin)[[0, 2]] - np.array(JOINTS[1].origin)[[0, 2]]
 _LOWER = np.array(JOINTS[3].origin)[[0, 2]] - np.array(JOINTS[2].origin)[[0, 2]]
 _ROLL_OFFSET = np.arctan2(GRIPPER_ROTATION[1][0], GRIPPER_ROTATION[2][0])
-_HANDLE_IN_JAWS = TOOL_CENTER_POINT[0] + TOOL_RADIUS
-"""Distance of a held handle from the roll axis, along the direction in which the jaws open (m)."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +122,8 @@ class Leg:
 class Expert:
     """A pick and place for one scene. ``target(t)`` gives goals (6,) rad for 0 <= t <= ``duration`` (s)."""
 
-    def __init__(self, scene: Scene) -> None:
-        self._legs = plan_legs(scene)
+    def __init__(self, scene: Scene, manner: Manner = PLAIN) -> None:
+        self._legs = plan_legs(scene, manner)
         self._ends = np.cumsum([leg.duration for leg in self._legs])
         self.duration = float(self._ends[-1])
         times = np.arange(int(np.ceil(self.duration * PATH_RATE)) + 1) / PATH_RATE
@@ -142,68 +145,101 @@ class Expert:
         return self._legs[min(int(np.searchsorted(self._ends, time, side="right")), len(self._legs) - 1)]
 
 
-def plan_legs(scene: Scene) -> list[Leg]:
+def plan_legs(scene: Scene, manner: Manner = PLAIN) -> list[Leg]:
     """The whole task, from the rest pose and back to it."""
-    grasp, before = grasp_grips(scene)
-    place = place_grip(scene)
-    hover = replace(before, height=HOVER, pitch=RAISED_PITCH)
-    lifted = replace(grasp, height=CARRY, pitch=RAISED_PITCH)
-    over = replace(place, height=CARRY, pitch=RAISED_PITCH)
-    opened = replace(place, gripper=RELEASE)
-    left = replace(over, gripper=RELEASE)
-    closed = replace(grasp, gripper=GRIP)
+    grasp, around = grasp_grips(scene, manner)
+    place = place_grip(scene, manner)
+    hover = _shifted(replace(around, height=manner.hover, pitch=RAISED_PITCH), manner.hover_shift)
+    over = replace(place, height=manner.carry, pitch=RAISED_PITCH)
     rest = np.array(REST_POSE)
-
-    def leg(name: str, duration: float, start: Grip, end: Grip, noise: float) -> Leg:
-        return Leg(name, duration, start.as_array(), end.as_array(), noise=noise)
-
-    return [
-        Leg("approach", 1.7, rest, inverse_kinematics(hover.as_array()), in_joints=True),
-        leg("descend", 0.8, hover, before, 0.4),
-        leg("close", 0.55, before, closed, 0.15),
-        leg("squeeze", 0.1, closed, closed, 0.15),
-        leg("lift", 0.7, closed, lifted, 0.15),
-        leg("carry", 1.4, lifted, over, 0.15),
-        leg("lower", 0.6, over, place, 0.15),
-        leg("open", 0.4, place, opened, 0.15),
-        leg("leave", 0.5, opened, left, 0.4),
-        Leg("return", 1.6, inverse_kinematics(left.as_array()), rest, in_joints=True),
+    away = replace(over, gripper=RELEASE)
+    pick, last = _pick_legs(manner, hover, around, grasp)
+    legs = [
+        Leg("approach", 1.7 / manner.pace, rest, inverse_kinematics(hover.as_array()), in_joints=True),
+        *pick,
+        _leg("carry", 1.4 / manner.pace, last, over, 0.15),
+        _leg("pause", manner.pause_at_box, over, over, 0.15),
+        _leg("lower", 0.6 / manner.care, over, place, 0.15),
+        _leg("open", 0.4 / manner.care, place, replace(place, gripper=RELEASE), 0.15),
+        _leg("leave", 0.5 / manner.care, replace(place, gripper=RELEASE), away, 0.4),
+        Leg("return", 1.6 / manner.pace, inverse_kinematics(away.as_array()), rest, in_joints=True),
         Leg("rest", 0.2, rest, rest, in_joints=True),
     ]
+    return [leg for leg in legs if leg.duration > 0]
 
 
-def grasp_grips(scene: Scene) -> tuple[Grip, Grip]:
-    """Jaws about to squeeze the handle, and jaws open around it with the fixed jaw held clear.
+def _pick_legs(manner: Manner, hover: Grip, around: Grip, grasp: Grip) -> tuple[list[Leg], Grip]:
+    """From over the handle until it is lifted, and the grip that this ends with."""
+    care, squeezed = manner.care, replace(grasp, gripper=GRIP)
+    lifted = replace(squeezed, height=manner.carry, pitch=RAISED_PITCH)
+    legs, start = [_leg("pause", manner.pause_at_tool, hover, hover, 0.4)], hover
+    if manner.miss is not None:
+        high = replace(around, height=around.height + MISS_HEIGHT)
+        empty = replace(high, gripper=GRIP)
+        raised = replace(around, height=around.height + manner.miss)
+        legs += [
+            _leg("descend", 0.6 / care, start, high, 0.4),
+            _leg("close", 0.55 / care, high, empty, 0.15),
+            _leg("open again", 0.6 / care, empty, raised, 0.4),
+        ]
+        start = raised
+    legs += [
+        _leg("descend", 0.8 / care, start, around, 0.4),
+        _leg("close", 0.55 / care, around, squeezed, 0.15),
+        _leg("squeeze", 0.1, squeezed, squeezed, 0.15),
+        _leg("lift", 0.7 / care, squeezed, lifted, 0.15),
+    ]
+    return legs, lifted
 
-    The jaws open away from the arm where they can: the roll is then a continuous function of the tool's direction.
-    """
-    handle = np.array(scene.tool_position)
-    turn, backwards = _turn(scene)
-    azimuth = np.arctan2(*(handle - PAN_AXIS)[::-1])
+
+def _leg(name: str, duration: float, start: Grip, end: Grip, noise: float) -> Leg:
+    return Leg(name, duration, start.as_array(), end.as_array(), noise=noise)
+
+
+def _shifted(grip: Grip, shift: tuple[float, float]) -> Grip:
+    """``grip`` moved by ``shift`` (m, base frame) and still turned as it was on the table."""
+    x, y = grip.radius * np.cos(grip.azimuth) + shift[0], grip.radius * np.sin(grip.azimuth) + shift[1]
+    azimuth = float(np.arctan2(y, x))
+    return replace(grip, azimuth=azimuth, radius=float(np.hypot(x, y)), roll=grip.roll + grip.azimuth - azimuth)
+
+
+def grasp_grips(scene: Scene, manner: Manner = PLAIN) -> tuple[Grip, Grip]:
+    """Jaws about to squeeze the handle, and jaws open around it with the fixed jaw held clear."""
+    middle = np.array(scene.tool_position)
+    turn, backwards = _turn(scene, manner)
+    azimuth = np.arctan2(*(middle - PAN_AXIS)[::-1])
     if backwards:
         turn -= np.sign(turn) * np.pi
     across = azimuth + turn
+    handle = middle + manner.grasp_shift * np.array([np.cos(scene.tool_yaw), np.sin(scene.tool_yaw)])
     # The handle is driven to the fixed jaw, so the gripper ends where that jaw touches it.
-    closed = _grip_at(handle, across, _HANDLE_IN_JAWS, GRASP_HEIGHT, GRIP)
-    around = _grip_at(handle, across, _HANDLE_IN_JAWS + CLEARANCE, GRASP_HEIGHT, OPEN)
+    offset = _handle_in_jaws(scene)
+    closed = _grip_at(handle, across, offset, GRASP_HEIGHT, GRIP)
+    around = _grip_at(handle, across, offset + CLEARANCE, GRASP_HEIGHT, OPEN)
     return closed, around
 
 
-def _turn(scene: Scene) -> tuple[float, bool]:
-    """The tool's turn (rad) away from lying across the arm with its tip to the left, and whether that is more than the
-    roll joint can follow, so that the handle is taken the other way round."""
+def _turn(scene: Scene, manner: Manner) -> tuple[float, bool]:
+    """The tool's turn (rad) away from lying across the arm with its tip to the left, and whether the handle is taken
+    the other way round."""
     x, y = np.array(scene.tool_position) - PAN_AXIS
     turn = scene.tool_yaw - np.arctan2(y, x) - np.pi / 2
     turn = float((turn + np.pi) % (2 * np.pi) - np.pi)
-    return turn, abs(turn) > ROLL_REACH
+    return turn, abs(turn) > manner.turn_limit
 
 
-def place_grip(scene: Scene) -> Grip:
+def place_grip(scene: Scene, manner: Manner = PLAIN) -> Grip:
     """Tool held just over the bottom of the box, along its length and in its middle, jaws still closed."""
-    along = np.array([-np.sin(scene.box_yaw), np.cos(scene.box_yaw)])
-    towards_tip = -along if _turn(scene)[1] else along
-    handle = np.array(scene.box_position) - towards_tip * (TOOL_BACK + TOOL_TIP) / 2
-    return _grip_at(handle, scene.box_yaw, _HANDLE_IN_JAWS, RELEASE_HEIGHT, GRIP)
+    across, along = (np.array([np.cos(yaw), np.sin(yaw)]) for yaw in (scene.box_yaw, scene.box_yaw + np.pi / 2))
+    towards_tip = -along if _turn(scene, manner)[1] else along
+    middle = np.array(scene.box_position) + manner.place_shift[0] * across + manner.place_shift[1] * along
+    handle = middle + towards_tip * (manner.grasp_shift - sum(scene.tool_ends) / 2)
+    return _grip_at(handle, scene.box_yaw, _handle_in_jaws(scene), RELEASE_HEIGHT, GRIP)
+
+
+def _handle_in_jaws(scene: Scene) -> float:
+    """Distance of a held handle from the roll axis, along the direction in which the jaws open (m)."""
+    return TOOL_CENTER_POINT[0] + scene.tool_radius
 
 
 def _grip_at(handle: np.ndarray, across: float, offset: float, height: float, gripper: float) -> Grip:

@@ -1,0 +1,222 @@
+"""Many demonstrations as one LeRobot dataset (v3), recorded by several processes.
+
+Each process writes a dataset of its own, a shard, and LeRobot merges them: encoding and statistics cost more than the
+simulation, and so they are shared out too. Everything happens in a hidden folder beside the new dataset, which is
+moved to its place as the last thing of all: what was killed halfway never looks complete.
+"""
+
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
+from multiprocessing.queues import Queue
+from pathlib import Path
+from queue import Empty
+from tempfile import TemporaryDirectory
+
+import av.logging
+import numpy as np
+from datasets import disable_progress_bars
+from lerobot.datasets.aggregate import aggregate_datasets
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+from prana_ros.simulation.demonstrations import CONTROL_RATE, Demonstration, record_demonstration
+from prana_ros.simulation.scene import DISTRIBUTIONS, TRAINING_SEEDS, Scene, SceneDistribution, sample_scene
+from prana_ros.simulation.task import TASK
+from prana_ros.simulation.world import CAMERAS, World
+from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.units import radians_to_lerobot
+
+VIDEO_FILE_SIZE = 8
+"""Megabytes of a video file. LeRobot rewrites the whole file for each episode that it appends, so that with its own
+200 MB an episode would take longer and longer."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What is to be recorded."""
+
+    distributions: tuple[SceneDistribution, ...]
+    """Taken in turn, seed by seed; one that is named twice has twice the share."""
+    fps: int = 10
+    size: tuple[int, int] = (320, 240)
+    """Width and height of the pictures."""
+    seed: int = 0
+    """First training seed, from ``TRAINING_SEEDS`` on."""
+    plain: bool = False
+    """The expert's one plain manner, not people's."""
+
+    def __post_init__(self) -> None:
+        trainable = [name for name, distribution in DISTRIBUTIONS.items() if distribution.for_training]
+        for distribution in self.distributions:
+            if not distribution.for_training:
+                raise ValueError(
+                    f"scenes {distribution.name!r} are for reporting only and must never be trained on: "
+                    f"choose from {', '.join(trainable)}"
+                )
+        width, height = self.size
+        if width % 2 or height % 2 or not (2 <= width <= 1920 and 2 <= height <= 1080):
+            raise ValueError(f"the camera size is {width}x{height}; both must be even, from 2x2 to 1920x1080")
+        if self.fps < 1 or CONTROL_RATE % self.fps:
+            raise ValueError(f"fps is {self.fps}; it must divide {CONTROL_RATE:.0f}")
+        if self.seed < 0:
+            raise ValueError(f"the first seed is {self.seed}; it must not be negative")
+
+    def scene(self, index: int) -> Scene:
+        """The scene of attempt ``index``, counted from 0."""
+        seed = self.seed + index
+        return sample_scene(self.distributions[seed % len(self.distributions)], TRAINING_SEEDS + seed)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One demonstration that was tried; it is in the dataset if its outcome is ``success``."""
+
+    seed: int
+    outcome: str
+
+
+def make_demonstrations(
+    recording: Recording, episodes: int, root: Path, repo_id: str, processes: int = 2
+) -> Iterator[Attempt]:
+    """Write ``episodes`` successful demonstrations to a new dataset at ``root``; yields each attempt as it ends.
+
+    Process p of n tries scenes p, p + n, p + 2n, … until it has its share: the same number of processes gives the same
+    dataset, and without failures any number gives the same episodes. Nothing is at ``root`` until everything is.
+
+    Raises:
+        ValueError: if ``root`` exists.
+        RuntimeError: if a process broke off.
+    """
+    if root.exists():
+        raise ValueError(f"{root} exists already: demonstrations are written to a new folder")
+    root.parent.mkdir(parents=True, exist_ok=True)
+    shares = [len(range(shard, episodes, processes)) for shard in range(min(processes, episodes))]
+    with TemporaryDirectory(prefix=f".{root.name}.recording-", dir=root.parent) as folder:
+        shards = [Path(folder) / f"shard_{shard}" for shard in range(len(shares))]
+        yield from _record_shards(recording, shares, shards)
+        merged = Path(folder) / "merged"
+        merge(shards, merged, repo_id)
+        merged.rename(root)
+
+
+def merge(shards: Sequence[Path], root: Path, repo_id: str) -> None:
+    """One dataset at ``root`` of those at ``shards``, their episodes in this order."""
+    names = [shard.name for shard in shards]
+    aggregate_datasets(names, repo_id, list(shards), root, video_files_size_in_mb=VIDEO_FILE_SIZE)
+
+
+def _record_shards(recording: Recording, shares: list[int], shards: list[Path]) -> Iterator[Attempt]:
+    context = get_context("spawn")
+    attempts: Queue[Attempt | Exception] = context.Queue()
+    processes = [
+        context.Process(target=_record_shard, args=(recording, index, len(shares), share, shard, attempts))
+        for index, (share, shard) in enumerate(zip(shares, shards, strict=True))
+    ]
+    for process in processes:
+        process.start()
+    try:
+        kept = 0
+        while kept < sum(shares):
+            attempt = _next_attempt(attempts, processes)
+            kept += attempt.outcome == "success"
+            yield attempt
+        for process in processes:
+            process.join()
+        _require_success(processes)
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
+
+
+def _next_attempt(attempts: "Queue[Attempt | Exception]", processes: Sequence[BaseProcess]) -> Attempt:
+    while True:
+        try:
+            attempt = attempts.get(timeout=1)
+        except Empty:
+            _require_success(processes)
+            continue
+        if isinstance(attempt, Exception):
+            raise RuntimeError(f"a recording process failed, nothing was kept: {attempt!r}") from attempt
+        return attempt
+
+
+def _require_success(processes: Sequence[BaseProcess]) -> None:
+    for process in processes:
+        if process.exitcode:
+            raise RuntimeError(f"a recording process ended with exit code {process.exitcode}: nothing was kept")
+
+
+def _record_shard(
+    recording: Recording, index: int, step: int, episodes: int, root: Path, attempts: "Queue[Attempt | Exception]"
+) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent ends this one
+    av.logging.set_libav_level(av.logging.ERROR)
+    disable_progress_bars()
+    try:
+        with World(recording.scene(index), recording.size) as world:
+            dataset, parent = DemonstrationDataset(root, recording.fps, recording.size), parent_process()
+            for number in count(index, step):
+                if dataset.episodes == episodes or not (parent and parent.is_alive()):
+                    break
+                scene = recording.scene(number)
+                demonstration = record_demonstration(world, scene, recording.fps, plain=recording.plain)
+                if demonstration.outcome == "success":
+                    dataset.add(demonstration)
+                attempts.put(Attempt(scene.seed, demonstration.outcome))
+            dataset.close()
+    except Exception as error:
+        attempts.put(error)
+
+
+def dataset_features(size: tuple[int, int]) -> dict[str, dict]:
+    """The dataset's features as LeRobot records them from an SO-101, for pictures of ``size`` (width, height)."""
+    width, height = size
+    joints = {"dtype": "float32", "shape": (6,), "names": [f"{name}.pos" for name in JOINT_NAMES]}
+    image = {"dtype": "video", "shape": (height, width, 3), "names": ["height", "width", "channels"]}
+    return {
+        "action": joints,
+        "observation.state": dict(joints),
+        **{f"observation.images.{camera}": dict(image) for camera in CAMERAS},
+    }
+
+
+class DemonstrationDataset:
+    """A new LeRobot dataset at ``root`` that demonstrations are appended to. Close it, or it cannot be read."""
+
+    def __init__(self, root: Path, fps: int, size: tuple[int, int]) -> None:
+        self._dataset = LeRobotDataset.create(
+            root.name,
+            fps,
+            dataset_features(size),
+            root=root,
+            robot_type="so_follower",
+            vcodec="h264",
+            streaming_encoding=True,
+            encoder_threads=1,  # the processes share the cores out already
+            encoder_queue_maxsize=100_000,  # a full queue drops frames, and we are not in real time
+        )
+        self._dataset.meta.update_chunk_settings(video_files_size_in_mb=VIDEO_FILE_SIZE)
+
+    @property
+    def episodes(self) -> int:
+        """How many there are."""
+        return self._dataset.num_episodes
+
+    def add(self, demonstration: Demonstration) -> None:
+        """Append one episode, in LeRobot's units."""
+        state = radians_to_lerobot(demonstration.state).astype(np.float32)
+        action = radians_to_lerobot(demonstration.action).astype(np.float32)
+        for index in range(len(state)):
+            pictures = {f"observation.images.{name}": frames[index] for name, frames in demonstration.images.items()}
+            self._dataset.add_frame(
+                {"observation.state": state[index], "action": action[index], "task": TASK, **pictures}
+            )
+        self._dataset.save_episode()
+
+    def close(self) -> None:
+        """Write what is left and make the dataset readable."""
+        self._dataset.finalize()
