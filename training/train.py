@@ -5,23 +5,33 @@
 
 Added to LeRobot's flags:
 
-    --frame_cache=DIR   where the decoded frames are kept; default beside the dataset; ``none`` decodes in every step
-    --threads=N         PyTorch threads; default: as many as PyTorch takes
+    --frame_cache=DIR            where the decoded frames are kept; default beside the dataset; ``none``: decode in
+                                 every step
+    --frame_cache_size=PIXELS    for policies other than PRANA's, which have no cache without it: images are squares of
+                                 this size, and so are the policy's inputs
+    --frame_cache_device=DEVICE  where the frames are held; ``none``: in their file, memory-mapped; default: the GPU
+                                 that trains if they fit into half of its free memory, otherwise ``none``
+    --threads=N                  PyTorch threads; default: as many as PyTorch takes
+
+Written beside LeRobot's checkpoints: ``metrics.jsonl`` in the output folder, ``plots/`` in each checkpoint.
 """
 
 import sys
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
 
 import torch
 from lerobot.configs import parser
 from lerobot.configs.train import TrainPipelineConfig
-from lerobot.datasets.factory import make_dataset
+from lerobot.datasets.utils import cycle
 from lerobot.scripts import lerobot_train
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
-import prana_ros.policies.prana_v2  # noqa: F401 (registers the policy)
-from prana_ros.policies.flow_config import FlowPolicyConfig
-from prana_ros.policies.frame_cache import make_frame_cache
+import prana_ros.policies.registration  # noqa: F401 (LeRobot then knows the policies)
+from prana_ros.learning.training_data import FrameOptions, make_training_dataset
+from prana_ros.learning.training_report import TrainingReport, replaced
+from prana_ros.policies.cached_dataset import CachedDataset
 
 DEFAULTS = {
     "dataset.video_backend": "pyav",
@@ -30,7 +40,6 @@ DEFAULTS = {
     "eval_freq": "0",
     "log_freq": "50",
 }
-NO_CACHE = "none"
 
 
 def _take(arguments: list[str], name: str) -> str | None:
@@ -40,45 +49,54 @@ def _take(arguments: list[str], name: str) -> str | None:
     return value
 
 
-def _with_defaults(arguments: list[str], *, cached: bool) -> list[str]:
+def _take_number(arguments: list[str], name: str) -> int | None:
+    value = _take(arguments, name)
+    if value is not None and not (value.isdecimal() and int(value) > 0):
+        raise SystemExit(f"train: --{name} is {value!r}; allowed: a whole number above 0")
+    return None if value is None else int(value)
+
+
+def _with_defaults(arguments: list[str]) -> list[str]:
     """The arguments plus our defaults for what they leave open. A resumed run keeps what it was started with."""
     if parser.parse_arg("config_path", arguments):
         return arguments
-    defaults = dict(DEFAULTS)
-    if cached:
-        defaults["num_workers"] = "0"  # a batch is a few copies from memory: worker processes only cost
     given = {a.split("=", 1)[0].removeprefix("--") for a in arguments}
-    return arguments + [f"--{name}={value}" for name, value in defaults.items() if name not in given]
+    return arguments + [f"--{name}={value}" for name, value in DEFAULTS.items() if name not in given]
 
 
-def make_cached_dataset(cfg: TrainPipelineConfig, folder: Path | None) -> Dataset:
-    """LeRobot's dataset for this run, with its images from a frame cache where the policy lets us know their size.
-
-    Args:
-        folder: of the cache; None: beside the dataset.
-    """
-    dataset = make_dataset(cfg)
-    policy = cfg.policy
-    if not isinstance(policy, FlowPolicyConfig) or cfg.dataset.streaming or cfg.dataset.image_transforms.enable:
-        return dataset
-    if folder is None:
-        folder = dataset.root.with_name(f"{dataset.root.name}.frames_{policy.image_size}_{policy.resize_mode}")
-    cameras = policy.camera_order or list(dataset.meta.camera_keys)
-    return make_frame_cache(dataset, folder, cameras, policy.image_size, policy.resize_mode)
+def _batches(dataloader: DataLoader) -> Iterator[dict[str, Any]]:
+    """LeRobot's endless batches, with images from the device that holds them."""
+    for batch in cycle(dataloader):
+        yield dataloader.dataset.with_images(batch) if isinstance(dataloader.dataset, CachedDataset) else batch
 
 
 def main() -> None:
     """Read our own flags, then hand over to LeRobot's trainer."""
     arguments = sys.argv[1:]
-    cache = _take(arguments, "frame_cache")
-    threads = _take(arguments, "threads")
+    options = FrameOptions(
+        _take(arguments, "frame_cache"),
+        _take_number(arguments, "frame_cache_size"),
+        _take(arguments, "frame_cache_device"),
+    )
+    threads = _take_number(arguments, "threads")
     if threads is not None:
-        torch.set_num_threads(int(threads))
-    if cache != NO_CACHE:
-        folder = Path(cache) if cache else None
-        lerobot_train.make_dataset = lambda cfg: make_cached_dataset(cfg, folder)
-    sys.argv[1:] = _with_defaults(arguments, cached=cache != NO_CACHE)
-    lerobot_train.main()
+        torch.set_num_threads(threads)
+    workers_given = any(parser.parse_arg(name, arguments) for name in ("num_workers", "config_path"))
+    sys.argv[1:] = _with_defaults(arguments)
+    report = TrainingReport()
+
+    def make_dataset(cfg: TrainPipelineConfig) -> Dataset:
+        try:
+            dataset = make_training_dataset(cfg, options)
+        except ValueError as error:
+            raise SystemExit(f"train: {error}") from error
+        if isinstance(dataset, CachedDataset) and not workers_given:
+            cfg.num_workers = 0  # a batch is a few copies from memory: worker processes only cost
+        report.starts_with(cfg, dataset)
+        return dataset
+
+    with closing(report), replaced(lerobot_train, make_dataset=make_dataset, cycle=_batches, **report.hooks()):
+        lerobot_train.main()
 
 
 if __name__ == "__main__":

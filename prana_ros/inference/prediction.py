@@ -76,6 +76,23 @@ class LoadedPolicy:
         finished = time.perf_counter()
         return Prediction(positions, prepared - started, encoded - prepared, predicted - encoded, finished - predicted)
 
+    @torch.inference_mode()
+    def predict_batch(self, history: Sequence[dict[str, Any]], seed: int = 0) -> torch.Tensor:
+        """Predict the chunks of many observations in the dataset's units, for evaluation without a robot.
+
+        Args:
+            history: as for :meth:`predict`, but each a batch of B observations as a dataset's items have them.
+            seed: of the noise.
+
+        Returns:
+            Actions (B, H, A) in the units of the dataset, on the CPU.
+        """
+        # The pipeline adds an empty action, which some policies would take for one that was recorded.
+        batches = [{k: v for k, v in self.preprocessor(dict(b)).items() if k != ACTION} for b in history]
+        torch.manual_seed(seed)
+        actions, _ = self._actions(batches, None)
+        return self.postprocessor(actions).cpu()
+
     def reset(self) -> None:
         """Forget what a policy remembers of earlier observations."""
         self.policy.reset()

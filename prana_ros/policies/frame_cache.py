@@ -1,8 +1,8 @@
 """Frames decoded once into a memory-mapped uint8 array at the model's size.
 
 LeRobot decodes every frame from its video each time it is drawn; on a small machine that is what limits training.
-The cache holds one (N, 3, s, s) uint8 file per camera, resized by the same code as the policy's, and the low-
-dimensional columns in memory. :class:`CachedDataset` stands in for the ``LeRobotDataset`` it was made from.
+The cache holds one (N, 3, s, s) uint8 file per camera, resized by the same code as the policy's. What training reads
+is a :class:`prana_ros.policies.cached_dataset.CachedDataset`.
 """
 
 import hashlib
@@ -14,20 +14,26 @@ from typing import Any
 import av
 import numpy as np
 import torch
+from filelock import FileLock
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
-from lerobot.utils.constants import ACTION, OBS_PREFIX, OBS_STATE
+from lerobot.utils.constants import ACTION, OBS_STATE
 from torch import Tensor
 from tqdm import tqdm
 
 from prana_ros.policies.vision import resize_images
 
 DESCRIPTION = "frames.json"
+LOCK = "lock"
 
 
 def _description(dataset: LeRobotDataset, cameras: list[str], size: int, resize_mode: str) -> dict[str, Any]:
     """What must agree for a cache to be used: the dataset as it is now, and how the frames were resized."""
     # Not the images' own: the trainer replaces those by ImageNet's.
-    statistics = {k: np.asarray(dataset.meta.stats[k]["mean"]).ravel().tolist() for k in (ACTION, OBS_STATE)}
+    statistics = {
+        k: np.asarray(dataset.meta.stats[k]["mean"]).ravel().tolist()
+        for k in (ACTION, OBS_STATE)
+        if k in dataset.meta.stats
+    }
     return {
         "dataset": dataset.repo_id,
         "frames": len(dataset),
@@ -97,58 +103,37 @@ def _frames(dataset: LeRobotDataset, camera: str) -> Iterator[tuple[int, Tensor]
 def _fill(folder: Path, dataset: LeRobotDataset, cameras: list[str], size: int, resize_mode: str) -> None:
     progress = tqdm(total=len(dataset) * len(cameras), desc="Decoding frames", unit="frame")
     for camera in cameras:
-        array = np.lib.format.open_memmap(folder / f"{camera}.npy", "w+", np.uint8, (len(dataset), 3, size, size))
+        # Replaced when complete: a training run that has the old file open goes on with what it began with.
+        partial = folder / f"{camera}.npy.partial"
+        array = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(dataset), 3, size, size))
         for row, image in _frames(dataset, camera):
             array[row] = _to_uint8(image[None], size, resize_mode)[0]
             progress.update()
         array.flush()
+        partial.replace(folder / f"{camera}.npy")
     progress.close()
 
 
-def make_frame_cache(
+def open_frame_cache(
     dataset: LeRobotDataset, folder: Path, cameras: list[str], size: int, resize_mode: str
-) -> "CachedDataset":
-    """Open the cache in ``folder``, (re)filling it if it is missing or was made of another dataset or size."""
-    description = _description(dataset, cameras, size, resize_mode)
-    mark = folder / DESCRIPTION
-    if not mark.is_file() or json.loads(mark.read_text()) != description:
-        folder.mkdir(parents=True, exist_ok=True)
-        mark.unlink(missing_ok=True)
-        _fill(folder, dataset, cameras, size, resize_mode)
-        mark.write_text(json.dumps(description, indent=2))
-    frames = {c: np.lib.format.open_memmap(folder / f"{c}.npy", "r") for c in cameras}
-    return CachedDataset(dataset, frames)
+) -> dict[str, np.ndarray]:
+    """The frames (N, 3, size, size) of each camera in ``folder``, uint8, memory-mapped, in the dataset's order.
 
+    They are decoded first where they are missing or were made of another dataset or at another size. One process does
+    this at a time; others that come meanwhile wait and then find it done.
 
-class CachedDataset(torch.utils.data.Dataset):
-    """A ``LeRobotDataset`` whose images come from a frame cache, as uint8, and whose other columns are in memory."""
-
-    def __init__(self, dataset: LeRobotDataset, frames: dict[str, np.ndarray]):
-        self.meta = dataset.meta
-        self.episodes = dataset.episodes
-        self.num_frames = dataset.num_frames
-        self.num_episodes = dataset.num_episodes
-        self._frames = frames
-        columns = dataset.hf_dataset.with_format("numpy")
-        low_dimensional = [
-            k for k in dataset.meta.features if k.startswith(OBS_PREFIX) and k not in dataset.meta.camera_keys
-        ]
-        self._columns = {k: torch.from_numpy(np.stack(columns[k][:])).float() for k in [*low_dimensional, ACTION]}
-        episode = np.asarray(columns["episode_index"][:]).ravel()
-        self._last = np.searchsorted(episode, episode, side="right") - 1  # last row of each row's episode
-        self._task_index = np.asarray(columns["task_index"][:]).ravel()
-        self._steps = torch.tensor(dataset.reader.delta_indices[ACTION])
-
-    def __len__(self) -> int:
-        return self.num_frames
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        steps = index + self._steps
-        last = int(self._last[index])
-        item: dict[str, Any] = {key: column[index] for key, column in self._columns.items() if key != ACTION}
-        item[ACTION] = self._columns[ACTION][steps.clamp(max=last)]
-        item[f"{ACTION}_is_pad"] = steps > last
-        for camera, frames in self._frames.items():
-            item[camera] = torch.from_numpy(frames[index].copy())
-        item["task"] = self.meta.tasks.iloc[self._task_index[index]].name
-        return item
+    Raises:
+        ValueError: if the dataset lacks a camera, or a video lacks a frame.
+    """
+    if unknown := set(cameras) - set(dataset.meta.camera_keys):
+        known = ", ".join(dataset.meta.camera_keys) or "none"
+        raise ValueError(f"the dataset has no camera {', '.join(sorted(unknown))}; its cameras: {known}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / LOCK):
+        description = _description(dataset, cameras, size, resize_mode)
+        mark = folder / DESCRIPTION
+        if not mark.is_file() or json.loads(mark.read_text()) != description:
+            mark.unlink(missing_ok=True)
+            _fill(folder, dataset, cameras, size, resize_mode)
+            mark.write_text(json.dumps(description, indent=2))
+        return {camera: np.lib.format.open_memmap(folder / f"{camera}.npy", "r") for camera in cameras}

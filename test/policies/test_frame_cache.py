@@ -1,64 +1,65 @@
 import json
+import threading
 
 import numpy as np
 import pytest
-import torch
-from lerobot.datasets.factory import resolve_delta_timestamps
+from filelock import FileLock
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
-from support.policies import TABLE, WRIST, swinging_dataset, tiny_config
+from support.policies import TABLE, WRIST, swinging_dataset
 
-from prana_ros.policies.frame_cache import make_frame_cache
-from prana_ros.policies.vision import resize_images
+from prana_ros.policies.frame_cache import open_frame_cache
 
 SIZE = 32
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["images", "video"])
-def root(request, tmp_path_factory):
-    root = tmp_path_factory.mktemp("cached") / "swinging"
-    swinging_dataset(root, lengths=(12, 9), video=request.param)
-    return root
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> LeRobotDataset:
+    return swinging_dataset(tmp_path_factory.mktemp("cached") / "swinging", lengths=(6, 5), video=True)
 
 
-def load(root, **options) -> LeRobotDataset:
-    dataset = LeRobotDataset("test/swinging", root=root)
-    deltas = resolve_delta_timestamps(tiny_config(), dataset.meta)
-    return LeRobotDataset("test/swinging", root=root, delta_timestamps=deltas, video_backend="pyav", **options)
-
-
-@pytest.mark.parametrize("episodes", [None, [1]])
-def test_cached_items_equal_the_datasets_own(root, tmp_path, episodes):
-    dataset = load(root, episodes=episodes)
-    cached = make_frame_cache(dataset, tmp_path, [TABLE, WRIST], SIZE, "stretch")
-    assert len(cached) == len(dataset)
-    for i in range(len(dataset)):
-        expected, item = dataset[i], cached[i]
-        for camera in (TABLE, WRIST):
-            resized = resize_images(expected[camera][None], SIZE)[0]
-            assert (item[camera] / 255 - resized).abs().max() < 2 / 255
-        for key in ("observation.state", "action", "action_is_pad"):
-            assert torch.equal(item[key], expected[key]), key
-        assert item["task"] == expected["task"]
-
-
-def test_a_cache_is_reused_until_the_dataset_or_the_size_changes(root, tmp_path):
-    dataset = load(root)
-    make_frame_cache(dataset, tmp_path, [TABLE], SIZE, "stretch")
+def test_a_cache_is_reused_until_the_dataset_or_the_size_changes(dataset, tmp_path):
+    open_frame_cache(dataset, tmp_path, [TABLE], SIZE, "stretch")
     file = tmp_path / f"{TABLE}.npy"
     marked = np.load(file)
     marked[0] = 7
     np.save(file, marked)
-    reused = make_frame_cache(dataset, tmp_path, [TABLE], SIZE, "stretch")
-    assert torch.all(reused[0][TABLE] == 7)
-    resized = make_frame_cache(dataset, tmp_path, [TABLE], SIZE // 2, "stretch")
-    assert resized[0][TABLE].shape == (3, SIZE // 2, SIZE // 2)
-    assert not torch.all(resized[0][TABLE] == 7)
+    reused = open_frame_cache(dataset, tmp_path, [TABLE], SIZE, "stretch")
+    assert np.all(reused[TABLE][0] == 7)
+    smaller = open_frame_cache(dataset, tmp_path, [TABLE], SIZE // 2, "stretch")
+    assert smaller[TABLE].shape == (len(dataset), 3, SIZE // 2, SIZE // 2)
+    assert not np.all(smaller[TABLE][0] == 7)
 
 
-def test_a_cache_that_was_not_finished_is_made_again(root, tmp_path):
-    dataset = load(root)
-    make_frame_cache(dataset, tmp_path, [TABLE], SIZE, "stretch")
+def test_a_cache_that_was_not_finished_is_made_again(dataset, tmp_path):
+    open_frame_cache(dataset, tmp_path, [TABLE], SIZE, "stretch")
     (tmp_path / "frames.json").write_text(json.dumps({"frames": 0}))
     np.save(tmp_path / f"{TABLE}.npy", np.zeros((1, 3, SIZE, SIZE), np.uint8))
-    cached = make_frame_cache(dataset, tmp_path, [TABLE], SIZE, "stretch")
-    assert cached[len(cached) - 1][TABLE].float().mean() > 1
+    frames = open_frame_cache(dataset, tmp_path, [TABLE], SIZE, "stretch")[TABLE]
+    assert len(frames) == len(dataset)
+    assert frames[-1].mean() > 1
+
+
+def test_a_run_in_progress_keeps_its_frames_when_another_makes_them_anew(dataset, tmp_path):
+    first = open_frame_cache(dataset, tmp_path, [TABLE], SIZE, "stretch")[TABLE]
+    before = first.copy()
+    open_frame_cache(dataset, tmp_path, [TABLE], SIZE // 2, "stretch")
+    assert np.array_equal(first, before)
+
+
+def test_a_second_process_waits_for_the_one_that_fills(dataset, tmp_path):
+    opened = []
+    with FileLock(tmp_path / "lock"):  # as a process that fills holds it
+        waiting = threading.Thread(
+            target=lambda: opened.append(open_frame_cache(dataset, tmp_path, [TABLE], SIZE, "stretch"))
+        )
+        waiting.start()
+        waiting.join(timeout=0.5)
+        assert not opened
+        assert not list(tmp_path.glob("*.npy*"))
+    waiting.join(timeout=60)
+    assert len(opened[0][TABLE]) == len(dataset)
+
+
+def test_an_unknown_camera_is_refused_in_one_sentence(dataset, tmp_path):
+    with pytest.raises(ValueError, match=f"no camera observation.images.top; its cameras: {TABLE}, {WRIST}"):
+        open_frame_cache(dataset, tmp_path, ["observation.images.top"], SIZE, "stretch")
