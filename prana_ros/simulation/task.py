@@ -15,9 +15,10 @@ TASK = "Put the screwdriver into the box"
 
 OPEN_GRIPPER = np.radians(10.0)
 """From here on the jaws are 10 mm wider than the handle."""
+LETTING_GO = np.radians(2.0)
+"""A gripper that is told to open this far lets go: the handle is held with a goal below the 1.2 deg that it allows."""
 HOME_TOLERANCE = 0.2
 LIFTED = 0.03
-MOVED = 0.01
 
 
 @dataclass(frozen=True)
@@ -61,25 +62,25 @@ def task_state(world: "World") -> TaskState:
 class TaskMonitor:
     """Watches an episode and names its outcome. Call ``update`` at least ten times a simulated second.
 
-    Success is a state that lasted ``hold`` seconds. Failures: ``untouched`` (the tool never moved), ``not lifted``
-    (pushed about), ``dropped`` (lifted, now lying outside the box), ``held`` (still in the jaws or in the air),
-    ``not released`` (in the box, gripper still closed on it or tool still moving).
+    Success is a state that lasted ``hold`` seconds. Failures: ``missed`` (the tool was never lifted, pushed about or
+    not), ``dropped`` (it left the jaws although they were told to hold it), ``outside the box`` (let go of, and lying
+    elsewhere), ``timeout`` (not done yet: in the jaws, in the air, or in the box and not released). A run that was
+    broken off is a ``stop``, which only those know who broke it off.
     """
 
     def __init__(self, world: "World", hold: float = 0.2) -> None:
         self._world, self._hold = world, hold
-        self._start = world.object_poses()["tool"][0]
         self._since: float | None = None
-        self._moved = self._lifted = False
+        self._lifted = False
+        self._let_go: bool | None = None
         self.success = False
         self.success_time: float | None = None
 
     def update(self) -> bool:
         """Look at the world once more; true from the moment of success on."""
         state = self._world.task_state()
-        position = self._world.object_poses()["tool"][0]
-        self._moved |= bool(np.linalg.norm(position - self._start) > MOVED)
         self._lifted |= state.tool_height > TOOL_RADIUS + LIFTED
+        self._watch_jaws(_aloft(state))
         if not state.success:
             self._since = None
         elif self._since is None:
@@ -88,16 +89,26 @@ class TaskMonitor:
             self.success, self.success_time = True, self._world.time
         return self.success
 
+    def _watch_jaws(self, aloft: bool) -> None:
+        """Note whether the gripper was being opened when a lifted tool left it."""
+        if self._world.tool_touches_arm():
+            if aloft:
+                self._let_go = None
+        elif self._lifted and self._let_go is None:
+            self._let_go = bool(self._world.goal[5] > LETTING_GO)
+
     def outcome(self) -> str:
         """``success`` or the class of the failure."""
         if self.success:
             return "success"
-        state = self._world.task_state()
-        if not self._moved:
-            return "untouched"
         if not self._lifted:
-            return "not lifted"
-        if state.tool_in_box:
-            return "not released"
+            return "missed"
+        state = self._world.task_state()
         left_alone = state.released and state.tool_at_rest
-        return "held" if state.tool_height > TOOL_RADIUS + LIFTED / 2 and not left_alone else "dropped"
+        if state.tool_in_box or (_aloft(state) and not left_alone):
+            return "timeout"
+        return "outside the box" if self._let_go else "dropped"
+
+
+def _aloft(state: TaskState) -> bool:
+    return state.tool_height > TOOL_RADIUS + LIFTED / 2

@@ -118,6 +118,13 @@ class World:
             velocity = self._data.joint("tool").qvel
             return float(np.linalg.norm(velocity[:3])), float(np.linalg.norm(velocity[3:]))
 
+    def tool_touches_arm(self) -> bool:
+        """Whether the screwdriver touches an arm."""
+        with self.lock:
+            bodies = self._model.geom_bodyid[self._data.contact.geom]
+            tool, others = self._model.body("tool").id, {0, self._model.body("box").id}
+            return any(tool in pair and not others & set(pair) for pair in bodies.tolist())
+
     def task_state(self) -> TaskState:
         """How far the task is, at this moment."""
         with self.lock:

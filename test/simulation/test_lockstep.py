@@ -42,11 +42,11 @@ def test_the_experts_own_chunks_succeed(execute_steps, horizon):
     assert episode.chunks == policy.calls == int(np.ceil(round(episode.duration * 10, 6) / execute_steps))
 
 
-def test_a_policy_that_stays_home_leaves_the_tool_untouched():
+def test_a_policy_that_stays_home_misses_the_tool():
     episodes = list(
         run_lockstep(lambda _: np.tile(REST_POSE, (16, 1)), [1, 2], STANDARD, time_limit=1.0, camera_size=SIZE)
     )
-    assert [(episode.seed, episode.outcome) for episode in episodes] == [(1, "untouched"), (2, "untouched")]
+    assert [(episode.seed, episode.outcome) for episode in episodes] == [(1, "missed"), (2, "missed")]
     assert all(episode.duration == pytest.approx(1.0) for episode in episodes)
 
 
