@@ -6,15 +6,28 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
-from prana_ros.simulation.expert import GRIP, Expert, grasp_grips, gravity_torque, inverse_kinematics
-from prana_ros.simulation.scene import HARD, PAN_AXIS, STANDARD, sample_scene
+from prana_ros.simulation.expert import (
+    GRIP,
+    Expert,
+    grasp_grips,
+    gravity_torque,
+    inverse_kinematics,
+    place_grip,
+)
+from prana_ros.simulation.manner import PLAIN, TURN_BAND, Manner, draw_manner
+from prana_ros.simulation.scene import HARD, PAN_AXIS, SHIFTED, STANDARD, Scene, sample_scene
 from prana_ros.simulation.task import TaskMonitor
 from prana_ros.simulation.world import World
 from prana_ros.so101.figures import ACTUATOR, REST_POSE, TOOL_CENTER_POINT
 from prana_ros.so101.kinematics import forward, position_limits
 
 EPISODES = 50
+
+
+def drawn(seed: int) -> Manner:
+    return draw_manner(np.random.default_rng(seed))
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +91,72 @@ def test_targets_stay_within_the_limits_and_are_smooth():
         assert np.abs(np.diff(velocity, axis=0)).max() * 100 < 20.0
 
 
+@pytest.mark.parametrize("distribution", [STANDARD, HARD, SHIFTED])
+def test_every_manner_stays_within_the_limits_and_is_smooth(distribution):
+    lower, upper = position_limits()
+    for seed in range(80):
+        expert = Expert(sample_scene(distribution, seed), drawn(seed))
+        targets = np.array([expert.target(time) for time in np.arange(0, expert.duration, 0.01)])
+        assert (targets >= lower).all()
+        assert (targets <= upper).all()
+        velocity = np.diff(targets, axis=0) * 100
+        assert np.abs(velocity).max() < 3.6
+        assert np.abs(np.diff(velocity, axis=0)).max() * 100 < 30.0
+
+
+seeds = st.integers(0, 2**31)
+small = st.floats(-1e-3, 1e-3)
+
+
+def turned(scene: Scene, turn: float) -> Scene:
+    """The tool turned ``turn`` (rad) away from lying across the arm with its tip to the left."""
+    x, y = np.array(scene.tool_position) - PAN_AXIS
+    return replace(scene, tool_yaw=float(np.arctan2(y, x) + np.pi / 2 + turn))
+
+
+@given(seeds, seeds, small, small, small)
+def test_a_manner_grasps_continuously_away_from_its_own_turning_point(seed, way, across, along, turn):
+    scene, manner = sample_scene(HARD, seed), drawn(way)
+    x, y = scene.tool_position
+    nearby = replace(scene, tool_position=(x + across, y + along), tool_yaw=scene.tool_yaw + turn)
+    before, after = (grasp_grips(each, manner)[1] for each in (scene, nearby))
+    change = np.abs(after.as_array() - before.as_array())
+    x, y = np.array(scene.tool_position) - PAN_AXIS
+    away = (scene.tool_yaw - np.arctan2(y, x) - np.pi / 2 + np.pi) % (2 * np.pi) - np.pi
+    if abs(abs(away) - manner.turn_limit) > 0.05:
+        assert change.max() < 0.03
+
+
+@given(seeds, seeds, st.floats(-np.pi / 2 + TURN_BAND, np.pi / 2 - TURN_BAND))
+def test_the_jaws_do_not_care_which_end_the_tip_is_at_outside_the_band(seed, way, turn):
+    scene, manner = sample_scene(STANDARD, seed), replace(drawn(way), grasp_shift=0.0)
+    there, back = (grasp_grips(turned(scene, angle), manner)[0].as_array() for angle in (turn, turn + np.pi))
+    np.testing.assert_allclose(there, back, atol=1e-9)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize(("within", "share"), [(-1.1, 0), (-0.5, 0.25), (0, 0.5), (0.5, 0.75), (1.1, 1)])
+def test_in_the_band_both_sides_are_shown(sign, within, share):
+    scene = turned(sample_scene(STANDARD, 3), sign * (np.pi / 2 + within * TURN_BAND))
+    rolls = np.array([grasp_grips(scene, drawn(way))[0].roll for way in range(400)])
+    other_side = np.sign(rolls) != sign
+    if share in (0, 1):
+        assert (other_side == share).all()
+    else:
+        assert binomtest(int(other_side.sum()), 400, share).pvalue > 1e-3
+
+
+@given(seeds, seeds)
+def test_the_tool_is_put_into_the_middle_of_the_box_however_it_is_held(seed, way):
+    scene, manner = sample_scene(SHIFTED, seed), replace(drawn(way), place_shift=(0.0, 0.0))
+    held, placed = grasp_grips(scene, manner)[0], place_grip(scene, manner)
+    tool = np.append(np.array([np.cos(scene.tool_yaw), np.sin(scene.tool_yaw)]), 0.0)
+    middle = np.append(scene.tool_position, 0.0) + sum(scene.tool_ends) / 2 * tool
+    before, after = (forward(inverse_kinematics(grip.as_array())) for grip in (held, placed))
+    moved = after @ np.linalg.inv(before) @ np.append(middle, 1.0)
+    np.testing.assert_allclose(moved[:2], scene.box_position, atol=1e-6)
+
+
 def test_the_target_holds_before_and_after_its_time():
     expert = Expert(sample_scene(STANDARD, 1))
     np.testing.assert_array_equal(expert.target(-1.0), expert.target(0.0))
@@ -103,9 +182,30 @@ def test_it_succeeds(world, distribution):
     for seed in range(EPISODES):
         scene = sample_scene(distribution, seed)
         world.reset(scene)
-        expert = Expert(scene)
+        expert = Expert(scene, PLAIN if seed % 2 else drawn(seed))
         outcomes.append(play(world, expert, expert.duration).outcome())
     assert outcomes.count("success") >= 0.98 * EPISODES, outcomes
+
+
+def test_other_screwdrivers_are_handled_too(world):
+    for seed in range(4):
+        scene = sample_scene(SHIFTED, seed)
+        world.reset(scene)
+        expert = Expert(scene)
+        assert play(world, expert, expert.duration).outcome() == "success"
+
+
+def test_a_missed_attempt_shows_and_is_made_again(world):
+    scene = sample_scene(HARD, 8)
+    world.reset(scene)
+    before = world.object_poses()["tool"][0]
+    expert = Expert(scene, replace(PLAIN, miss=0.05))
+    opening = next(time for time in np.arange(0, expert.duration, 0.01) if expert.leg(time).name == "open again")
+    play(world, expert, opening)
+    assert np.degrees(world.position[5]) < 0, "closed further than a handle would allow"
+    assert np.linalg.norm(world.object_poses()["tool"][0] - before) < 1e-3
+    world.reset(scene)
+    assert play(world, expert, expert.duration).outcome() == "success"
 
 
 @pytest.mark.parametrize(("shaking", "seconds", "slip"), [(0.0, 10, 0.001), (0.08, 3, 0.004)])
