@@ -1,7 +1,8 @@
 """Fit the noise of an existing checkpoint to a dataset, and write it into the checkpoint.
 
-    python training/fit_noise.py --dataset outputs/demos/standard --checkpoint outputs/train/demo/.../pretrained_model
+    python training/fit_noise.py --dataset me/dataset --checkpoint outputs/train/run/checkpoints/last/pretrained_model
 
+The dataset is given by its repo id or its folder.
 Only the noise changes; the covariance that training learned for inpainting stays. The fit is made under the
 statistics that the checkpoint's own processors normalise with: chunks that are normalised otherwise belong to a policy
 trained otherwise.
@@ -14,11 +15,11 @@ from pathlib import Path
 
 import torch
 from lerobot.configs.policies import PreTrainedConfig
-from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.policies.factory import get_policy_class
 from safetensors.torch import load_file, save_file
 
 import prana_ros.policies.registration  # noqa: F401 (LeRobot then knows the policies)
+from prana_ros.learning.datasets import open_dataset
 from prana_ros.policies import dataset_facts
 from prana_ros.policies.chunk_policy import WEIGHTS_FILE
 from prana_ros.policies.correlated_noise import CorrelatedNoise, fit_noise
@@ -28,12 +29,15 @@ from prana_ros.policies.saved_statistics import saved_action_statistics
 LEARNED = ("noise.covariance", "noise.residual_updates")
 
 
-def refit(dataset: Path, repo_id: str, checkpoint: Path) -> str:
+def refit(dataset: str, checkpoint: Path) -> str:
     """Patch the checkpoint's weights file with noise fitted to the dataset; returns a sentence about the fit.
 
     Raises:
-        ValueError: if the checkpoint is of another kind, or lacks its processors.
+        ValueError: if there is no such checkpoint or dataset, or the checkpoint has no noise or no processors.
     """
+    missing = [name for name in ("config.json", WEIGHTS_FILE) if not (checkpoint / name).is_file()]
+    if missing:
+        raise ValueError(f"{checkpoint} is no checkpoint: it has no {' and no '.join(missing)}")
     config = PreTrainedConfig.from_pretrained(checkpoint)
     if not isinstance(config, FlowPolicyConfig):
         kind = get_policy_class(config.type).__name__
@@ -43,7 +47,7 @@ def refit(dataset: Path, repo_id: str, checkpoint: Path) -> str:
         raise ValueError(
             f"{checkpoint}: no action statistics in its preprocessor; allowed: a checkpoint with processors"
         )
-    meta = LeRobotDatasetMetadata(repo_id, root=dataset)
+    meta = open_dataset(dataset, download_videos=False).meta
     fit = fit_noise(dataset_facts.normalised_action_episodes(meta, statistics), config.chunk_size, config.noise_beta)
     noise = CorrelatedNoise(config.chunk_size, config.action_dim)
     noise.set_fit(fit, statistics)
@@ -60,13 +64,12 @@ def refit(dataset: Path, repo_id: str, checkpoint: Path) -> str:
 def main() -> int:
     """Command line of :func:`refit`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", type=Path, required=True, help="root of the LeRobotDataset")
-    parser.add_argument("--repo_id", default="local/dataset", help="the dataset's name, where it is not local")
+    parser.add_argument("--dataset", required=True, help="repo id, or folder, of the LeRobotDataset")
     parser.add_argument("--checkpoint", type=Path, required=True, help="folder with config.json and model.safetensors")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     try:
-        print(refit(arguments.dataset, arguments.repo_id, arguments.checkpoint))
+        print(refit(arguments.dataset, arguments.checkpoint))
     except (ValueError, FileNotFoundError) as error:
         print(f"fit_noise: {error}", file=sys.stderr)
         return 1

@@ -1,43 +1,47 @@
-"""The command that refits an existing checkpoint's noise, as a real process."""
+"""The command that refits an existing checkpoint's noise."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from lerobot.policies.factory import make_policy, make_pre_post_processors
+from lerobot.policies.factory import get_policy_class, make_policy, make_pre_post_processors
 from safetensors.torch import load_file, save_file
-from support.policies import swinging_dataset, tiny_config
-
-from prana_ros.policies.prana_v2.modeling_prana_v2 import PranaV2Policy
+from support.policies import FLOW_KINDS, swinging_dataset, tiny_config
+from support.scripts import load_script
 
 ROOT = Path(__file__).parents[2]
+NAME = "Siddarth09/PRANA"
+fit_noise = load_script("training/fit_noise.py")
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return swinging_dataset(tmp_path_factory.mktemp("fit") / "swinging")
+def home(tmp_path_factory) -> Path:
+    """HF_LEROBOT_HOME with one dataset in it."""
+    home = tmp_path_factory.mktemp("lerobot")
+    swinging_dataset(home / NAME)
+    return home
 
 
-@pytest.fixture
-def checkpoint(dataset, tmp_path) -> Path:
-    config = tiny_config()
+@pytest.fixture(scope="module")
+def dataset(home):
+    return swinging_dataset(home.parent / "folder" / "swinging")
+
+
+def save_checkpoint(kind: str, dataset, folder: Path) -> Path:
+    config = tiny_config(kind)
     config.input_features, config.output_features = {}, {}
     policy = make_policy(config, ds_meta=dataset.meta)
-    policy.save_pretrained(tmp_path)
+    policy.save_pretrained(folder)
     for processor in make_pre_post_processors(policy.config, dataset_stats=dataset.meta.stats):
-        processor.save_pretrained(tmp_path)
-    return tmp_path
+        processor.save_pretrained(folder)
+    return folder
 
 
-def fit_noise(dataset: Path, checkpoint: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, "training/fit_noise.py", "--dataset", str(dataset), "--checkpoint", str(checkpoint)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
-
-
-@pytest.mark.timeout(600)
-def test_a_checkpoint_whose_noise_was_lost_gets_it_back(dataset, checkpoint):
+def lose_noise(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """Break the noise of a checkpoint; returns the weights that it had."""
     weights = load_file(checkpoint / "model.safetensors")
     broken = {
         **weights,
@@ -46,21 +50,84 @@ def test_a_checkpoint_whose_noise_was_lost_gets_it_back(dataset, checkpoint):
         "noise.covariance": torch.eye(len(weights["noise.covariance"])),
     }
     save_file(broken, checkpoint / "model.safetensors", metadata={"format": "pt"})
-    assert "noise_is_fitted is false" in (PranaV2Policy.from_pretrained(checkpoint).noise_problem() or "")
+    return weights
 
-    done = fit_noise(dataset.root, checkpoint)
 
-    assert done.returncode == 0, done.stderr
-    assert "41 chunks" in done.stdout  # 23 whole chunks of 8 in 30 frames, 18 in 25, none in 4
-    assert PranaV2Policy.from_pretrained(checkpoint, strict=True).noise_problem() is None
+@pytest.mark.parametrize("kind", FLOW_KINDS)
+def test_a_checkpoint_whose_noise_was_lost_gets_it_back(kind, dataset, tmp_path):
+    checkpoint = save_checkpoint(kind, dataset, tmp_path)
+    policy_class = get_policy_class(kind)
+    weights = lose_noise(checkpoint)
+    assert "noise_is_fitted is false" in (policy_class.from_pretrained(checkpoint).noise_problem() or "")
+
+    said = fit_noise.refit(str(dataset.root), checkpoint)
+
+    assert "41 chunks" in said  # 23 whole chunks of 8 in 30 frames, 18 in 25, none in 4
+    assert policy_class.from_pretrained(checkpoint, strict=True).noise_problem() is None
     for name, tensor in load_file(checkpoint / "model.safetensors").items():
         torch.testing.assert_close(tensor, weights[name])
 
 
+def test_a_second_fit_changes_nothing(dataset, tmp_path):
+    checkpoint = save_checkpoint("prana_v2", dataset, tmp_path)
+    lose_noise(checkpoint)
+    fit_noise.refit(str(dataset.root), checkpoint)
+    first = (checkpoint / "model.safetensors").read_bytes()
+    fit_noise.refit(str(dataset.root), checkpoint)
+    assert (checkpoint / "model.safetensors").read_bytes() == first
+
+
 @pytest.mark.timeout(600)
-def test_a_checkpoint_without_processors_is_refused_in_one_sentence(dataset, checkpoint):
+def test_the_published_command_finds_the_dataset_by_its_name(home, dataset, tmp_path):
+    checkpoint = save_checkpoint("prana_v2", dataset, tmp_path)
+    lose_noise(checkpoint)
+    done = subprocess.run(
+        [sys.executable, "training/fit_noise.py", "--dataset", NAME, "--checkpoint", str(checkpoint)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, "HF_LEROBOT_HOME": str(home), "HF_HUB_OFFLINE": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "noise fitted to 41 chunks" in done.stdout
+    assert bool(load_file(checkpoint / "model.safetensors")["noise.noise_is_fitted"])
+
+
+def test_v1_has_no_noise_to_fit(dataset, tmp_path):
+    checkpoint = save_checkpoint("prana_v1", dataset, tmp_path)
+    with pytest.raises(ValueError, match="a PranaV1Policy has no correlated noise; allowed: a PRANA flow policy"):
+        fit_noise.refit(str(dataset.root), checkpoint)
+
+
+def test_a_checkpoint_without_processors_is_refused(dataset, tmp_path):
+    checkpoint = save_checkpoint("prana_v2", dataset, tmp_path)
     (checkpoint / "policy_preprocessor.json").unlink()
-    done = fit_noise(dataset.root, checkpoint)
-    assert done.returncode == 1
-    assert "no action statistics in its preprocessor" in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    with pytest.raises(ValueError, match="no action statistics in its preprocessor"):
+        fit_noise.refit(str(dataset.root), checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("no/such/folder", "'no/such/folder' is no dataset: give a folder with meta/info.json, or a repo id"),
+        ("training", "'training' is no dataset"),
+        ("nobody/nothing", "'nobody/nothing' is neither a folder here, nor a dataset in .*, nor one that can be"),
+        ("no body/nothing", "'no body/nothing' is neither a folder here"),
+    ],
+)
+def test_an_unknown_dataset_is_one_sentence(name, sentence, dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    checkpoint = save_checkpoint("prana_v2", dataset, tmp_path)
+    with pytest.raises(ValueError, match=sentence) as refused:
+        fit_noise.refit(name, checkpoint)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_an_unknown_checkpoint_is_one_sentence(dataset, tmp_path, capsys, monkeypatch):
+    arguments = ["fit_noise", "--dataset", str(dataset.root), "--checkpoint", str(tmp_path / "nothing")]
+    monkeypatch.setattr(sys, "argv", arguments)
+    assert fit_noise.main() == 1
+    said = capsys.readouterr().err.strip()
+    assert "nothing is no checkpoint: it has no config.json and no model.safetensors" in said
+    assert len(said.splitlines()) == 1

@@ -1,0 +1,34 @@
+"""Datasets by folder or by name."""
+
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from lerobot.utils.constants import HF_LEROBOT_HOME
+
+INFO_FILE = Path("meta") / "info.json"
+
+
+def open_dataset(name: str, **options: Any) -> LeRobotDataset:
+    """A dataset in a local folder, or by its repo id as LeRobot finds it: in ``HF_LEROBOT_HOME``, or else on the hub.
+
+    Args:
+        name: a path, or ``owner/dataset``.
+        options: of ``LeRobotDataset``.
+
+    Raises:
+        ValueError: one sentence if it is neither.
+    """
+    if (Path(name) / INFO_FILE).is_file():
+        return LeRobotDataset(f"local/{Path(name).resolve().name}", root=name, **options)
+    if Path(name).is_dir() or name.count("/") != 1:
+        raise ValueError(f"{name!r} is no dataset: give a folder with {INFO_FILE}, or a repo id like owner/dataset")
+    try:
+        return LeRobotDataset(name, **options)
+    except (OSError, HfHubHTTPError, HFValidationError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise ValueError(
+            f"{name!r} is neither a folder here, nor a dataset in {HF_LEROBOT_HOME}, nor one that can be downloaded: "
+            f"{reason}"
+        ) from error
