@@ -159,6 +159,28 @@ def test_a_missing_input_is_refused_by_name(kind, method, missing, present):
         getattr(tiny_policy(kind), method)(batch)
 
 
+@pytest.mark.parametrize(("kind", "freeze"), [("prana_v1", False), ("prana_v2", True), ("prana_v3", False)])
+@pytest.mark.parametrize(
+    ("backbone", "size", "class_token", "tokens"),
+    [
+        ("vit_tiny_patch16_224", 32, True, 5),
+        ("vit_small_patch14_dinov2", 28, False, 4),
+        ("vit_small_patch16_224", 32, True, 5),
+        ("convnext_tiny", 64, True, 4),
+        ("small_cnn", 32, True, 5),
+    ],
+)
+def test_every_backbone_works_in_every_version(kind, backbone, size, class_token, tokens, freeze):
+    options = {"backbone": backbone, "image_size": size, "use_class_token": class_token, "pretrained_backbone": False}
+    policy = tiny_policy(kind, freeze_backbone=freeze, **options)
+    assert policy.network.vision.num_tokens == 2 * tokens
+    loss, _ = policy.train()(random_batch(2))
+    loss.backward()
+    learns = [p.grad is not None and bool(p.grad.any()) for p in policy.network.vision.backbones.parameters()]
+    assert not any(learns) if freeze else sum(learns) > 0.9 * len(learns)
+    assert torch.isfinite(policy.predict_action_chunk(observations())).all()
+
+
 # Continuing a running chunk, as LeRobot's real-time chunking asks for it
 
 

@@ -44,6 +44,7 @@ def test_letterboxing_keeps_the_aspect_ratio():
     [
         ("vit_tiny_patch16_224", 224, True, 197, 192),
         ("vit_small_patch14_dinov2", 224, False, 256, 384),
+        ("vit_small_patch16_224", 224, True, 197, 384),
         ("convnext_tiny", 224, True, 49, 768),
         ("small_cnn", 96, True, 37, 128),
     ],
@@ -53,6 +54,16 @@ def test_tokens_and_width_are_read_from_the_backbone(name, size, keep_class_toke
     assert (backbone.num_tokens, backbone.width) == (tokens, width)
     with torch.no_grad():
         assert backbone(torch.zeros(1, 3, size, size)).shape == (1, tokens, width)
+
+
+def test_pretrained_weights_that_cannot_be_had_are_refused_with_what_to_set(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(
+        RuntimeError, match=r"backbone resnet10t.*cannot be had \(.*pretrained_backbone=false"
+    ) as refused:
+        make_backbone("resnet10t", 32, pretrained=True)
+    assert "\n" not in str(refused.value)
 
 
 def test_an_unknown_backbone_is_refused_by_name():
