@@ -5,10 +5,13 @@ from collections.abc import Iterator
 
 from prana_ros.inference import gate
 from prana_ros.inference.deployment import Facts, load_for_robot
+from prana_ros.inference.prediction import LoadedPolicy
 from prana_ros.inference.spec import PolicySpec
 from prana_ros.so101.units import Units
 
 UNKNOWN = "not said by the checkpoint"
+BACKBONES = ("backbone", "vision_backbone")
+"""What PRANA's and LeRobot's configurations call the network that reads the images."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -44,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         calibration_dir=arguments.calibration_dir,
     )
     policy, robot = load_for_robot(arguments.checkpoint, "cpu", facts)
-    for name, value in _expectations(policy.spec):
+    for name, value in (*_expectations(policy.spec), *_network(policy)):
         print(f"{name:<14}{value}")
     sentences = gate.check(policy.spec, robot)
     for sentence in sentences:
@@ -72,5 +75,16 @@ def _expectations(spec: PolicySpec) -> Iterator[tuple[str, str]]:
     if spec.state_range is not None:
         pairs = zip(spec.state_range.lower, spec.state_range.upper, strict=True)
         yield "trained from", ", ".join(f"{low:.0f} to {high:.0f}" for low, high in pairs) + " (in its units)"
-    yield "noise", spec.noise_problem or "no objection"
+    yield "noise", spec.noise_problem or ("no objection" if spec.denoising_steps else "none")
     yield "calibration", spec.calibration_fingerprint or UNKNOWN
+
+
+def _network(policy: LoadedPolicy) -> Iterator[tuple[str, str]]:
+    """Size and image backbone of the network, the latter where its configuration names one."""
+    parameters = sum(parameter.numel() for parameter in policy.policy.parameters())
+    yield "parameters", f"{parameters / 1e6:.1f} million"
+    config = policy.policy.config
+    backbone = next((value for name in BACKBONES if (value := getattr(config, name, None))), None)
+    if backbone is not None:
+        size = getattr(config, "image_size", None)
+        yield "backbone", f"{backbone} at {size}x{size}" if size else str(backbone)

@@ -1,4 +1,4 @@
-"""Small checkpoints with random weights, as `lerobot-train` would write them: PRANA v2, ACT and Diffusion."""
+"""Small checkpoints with random weights, as `lerobot-train` would write them: PRANA, ACT and Diffusion."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +13,10 @@ from lerobot.policies.act.processor_act import make_act_pre_post_processors
 from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
 from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
 from lerobot.policies.diffusion.processor_diffusion import make_diffusion_pre_post_processors
+from lerobot.policies.factory import make_pre_post_processors
 
 from prana_ros.policies.correlated_noise import ActionStatistics, NoiseFit
-from prana_ros.policies.prana_v2.modeling_prana_v2 import PranaV2Policy
-from prana_ros.policies.prana_v2.processor_prana_v2 import make_prana_v2_pre_post_processors
-from support.policies import FPS, NAMES, tiny_config, wake
+from support.policies import FLOW_KINDS, FPS, NAMES, tiny_policy
 
 CAMERAS = ("table", "wrist")
 HEIGHT, WIDTH = 48, 64
@@ -39,21 +38,19 @@ def statistics() -> dict[str, dict[str, torch.Tensor]]:
     return {key: {n: torch.tensor(v, dtype=torch.float32) for n, v in of.items()} for key, of in stats.items()}
 
 
-def save_prana(folder: Path, *, fitted: bool = True, **changes: Any) -> Path:
-    """A PRANA v2 policy at 10 Hz, trained within three standard deviations of `MEAN`."""
+def save_prana(folder: Path, kind: str = "prana_v2", *, fitted: bool = True, **changes: Any) -> Path:
+    """A PRANA policy at 10 Hz, trained within three standard deviations of `MEAN`."""
     values: dict[str, Any] = {
         "joint_names": list(NAMES),
         "fps": FPS,
         "state_min": (MEAN - 3 * STD).tolist(),
         "state_max": (MEAN + 3 * STD).tolist(),
-        "allow_unfitted_noise": False,
         "chunk_size": 16,
-        "num_inference_steps": 4,
     }
-    torch.manual_seed(0)
-    policy = PranaV2Policy(tiny_config(**{**values, **changes}))
-    wake(policy)
-    if fitted:
+    if kind in FLOW_KINDS:
+        values |= {"allow_unfitted_noise": False, "num_inference_steps": 4}
+    policy = tiny_policy(kind, **{**values, **changes})
+    if fitted and kind in FLOW_KINDS:
         size = policy.config.chunk_size * 6
         steps = np.arange(size) // 6
         covariance = 0.9 ** np.abs(np.subtract.outer(steps, steps)) * (
@@ -61,7 +58,7 @@ def save_prana(folder: Path, *, fitted: bool = True, **changes: Any) -> Path:
         )
         noise = 0.5 * covariance + 0.5 * np.eye(size)
         policy.noise.set_fit(NoiseFit(np.linalg.cholesky(noise), covariance, 100, 0.0), ActionStatistics(MEAN, STD))
-    return _save(folder, policy, make_prana_v2_pre_post_processors(policy.config, statistics()))
+    return _save(folder, policy, make_pre_post_processors(policy.config, dataset_stats=statistics()))
 
 
 def save_act(folder: Path, chunk_size: int = 12) -> Path:
