@@ -12,6 +12,7 @@ from itertools import count
 from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from queue import Empty
 from tempfile import TemporaryDirectory
@@ -111,8 +112,9 @@ def merge(shards: Sequence[Path], root: Path, repo_id: str) -> None:
 def _record_shards(recording: Recording, shares: list[int], shards: list[Path]) -> Iterator[Attempt]:
     context = get_context("spawn")
     attempts: Queue[Attempt | Exception] = context.Queue()
+    stop = context.Event()
     processes = [
-        context.Process(target=_record_shard, args=(recording, index, len(shares), share, shard, attempts))
+        context.Process(target=_record_shard, args=(recording, index, len(shares), share, shard, attempts, stop))
         for index, (share, shard) in enumerate(zip(shares, shards, strict=True))
     ]
     for process in processes:
@@ -127,8 +129,8 @@ def _record_shards(recording: Recording, shares: list[int], shards: list[Path]) 
             process.join()
         _require_success(processes)
     finally:
+        stop.set()
         for process in processes:
-            process.terminate()
             process.join()
 
 
@@ -151,16 +153,22 @@ def _require_success(processes: Sequence[BaseProcess]) -> None:
 
 
 def _record_shard(
-    recording: Recording, index: int, step: int, episodes: int, root: Path, attempts: "Queue[Attempt | Exception]"
+    recording: Recording,
+    index: int,
+    step: int,
+    episodes: int,
+    root: Path,
+    attempts: "Queue[Attempt | Exception]",
+    stop: Event,
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent ends this one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent stops this one
     av.logging.set_libav_level(av.logging.ERROR)
     disable_progress_bars()
     try:
         with World(recording.scene(index), recording.size) as world:
             dataset, parent = DemonstrationDataset(root, recording.fps, recording.size), parent_process()
             for number in count(index, step):
-                if dataset.episodes == episodes or not (parent and parent.is_alive()):
+                if dataset.episodes == episodes or stop.is_set() or not (parent and parent.is_alive()):
                     break
                 scene = recording.scene(number)
                 demonstration = record_demonstration(world, scene, recording.fps, plain=recording.plain)
