@@ -2,6 +2,7 @@
 # make test         everything that is tested                 make bench-NAME   one of them (benchmarks/NAME.py)
 # make lint         style, layers, types                      make train-demo   the policy of the demo, from nothing
 # make setup        only the environment, .venv               make lock         new exact versions of what is installed
+# make test-lerobot-0.6   what concerns LeRobot, on LeRobot 0.6
 # make colcon       both packages, by colcon                  make clean        remove everything that make made
 #
 # PYTHON=... chooses the interpreter of .venv (3.12 or 3.13), ARGS="..." is handed to the command behind a target.
@@ -15,7 +16,7 @@ STAMPS := $(VENV)/stamps
 # from another environment's Python.
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: demo test lint bench setup colcon lock train-demo clean
+.PHONY: demo test test-lerobot-0.6 lint bench setup colcon lock train-demo clean
 .DEFAULT_GOAL := demo
 
 demo: setup
@@ -23,6 +24,18 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest $(ARGS)
+
+# LeRobot 0.6 lies in a folder of its own, which is looked into before .venv.
+LEROBOT_0_6 := .venv-lerobot-0.6
+LEROBOT_0_6_TESTS := test/policies test/cameras/test_lerobot_camera.py test/training/test_lerobot_train.py
+
+test-lerobot-0.6: setup $(LEROBOT_0_6)/installed
+	PYTHONPATH=$(CURDIR)/$(LEROBOT_0_6) $(BIN)/python -m pytest $(LEROBOT_0_6_TESTS) $(ARGS)
+
+$(LEROBOT_0_6)/installed: requirements/lerobot-0.6.txt | $(BIN)/uv
+	rm -rf $(LEROBOT_0_6)
+	$(UV) --quiet --no-deps --target $(LEROBOT_0_6) --requirement $<
+	@touch $@
 
 lint: setup
 	$(BIN)/ruff check .
@@ -50,7 +63,7 @@ lock: $(BIN)/uv
 		requirements/prana.in --output-file requirements/prana.lock
 
 clean:
-	rm -rf $(VENV) build install log outputs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LEROBOT_0_6) build install log outputs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # -- The environment: each step leaves a stamp and is repeated when what it was made from changes ----------------------
 

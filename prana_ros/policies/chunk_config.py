@@ -43,6 +43,7 @@ class ChunkPolicyConfig(PreTrainedConfig):
             below 1 for pretrained weights, 1 for a backbone that starts from nothing.
         joint_names, fps, state_min, state_max: taken from the training dataset, for the checkpoint gate.
         units: of the dataset's joints; ``degrees`` (gripper 0…100) or ``m100_100``.
+        pretrained_revision: LeRobot 0.6's own. Known here too, so that 0.5 reads what 0.6 has saved.
     """
 
     chunk_size: int = 50
@@ -83,6 +84,8 @@ class ChunkPolicyConfig(PreTrainedConfig):
     fps: int | None = None
     state_min: list[float] = field(default_factory=list)
     state_max: list[float] = field(default_factory=list)
+
+    pretrained_revision: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -74,7 +74,10 @@ class ChunkPolicy(PreTrainedPolicy):
             policy._raw_weights = load_file(raw_weights)
         return policy
 
-    def _save_pretrained(self, save_directory: Path) -> None:
+    def _save_pretrained(self, save_directory: Path, state_dict: dict[str, Tensor] | None = None) -> None:
+        """LeRobot 0.6 hands over a ``state_dict`` where FSDP has spread the weights over several GPUs."""
+        if state_dict is not None:
+            raise ValueError(f"{self.name} cannot average weights that FSDP spreads over GPUs; allowed: DDP, one GPU")
         self.config._save_pretrained(save_directory)
         deployed = {k: v.contiguous() for k, v in self._average.averaged(self.state_dict()).items()}
         save_file(deployed, save_directory / WEIGHTS_FILE, metadata={"format": "pt"})

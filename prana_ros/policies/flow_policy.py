@@ -105,6 +105,10 @@ class FlowPolicy(ChunkPolicy):
 
     # Prediction
 
+    def supports_rtc(self) -> bool:
+        """Whether ``predict_action_chunk`` continues a running chunk; LeRobot 0.6's drivers ask."""
+        return True
+
     def noise_problem(self) -> str | None:
         """One sentence if the noise does not belong to this checkpoint's normalisation, else None."""
         if not self.noise.is_fitted:

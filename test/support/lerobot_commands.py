@@ -12,6 +12,7 @@ import importlib
 import importlib.metadata
 import os
 import sys
+from pathlib import Path
 
 import torch
 from draccus.wrappers import docstring
@@ -19,6 +20,11 @@ from lerobot.configs.policies import PreTrainedConfig
 from lerobot.utils.import_utils import register_third_party_plugins
 
 THEN = "THEN"
+
+
+def python_path() -> dict[str, str]:
+    """The environment in which a process finds this module, and whatever LeRobot this process has."""
+    return {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])}
 
 
 def _hide_plugin() -> None:

@@ -1,5 +1,6 @@
 """Small policies, batches and datasets for the tests of the policies."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -116,8 +117,10 @@ def swinging_dataset(
     image = {"dtype": "video" if video else "image", "shape": (48, 64, 3), "names": ["height", "width", "channels"]}
     joints = {"dtype": "float32", "shape": (6,), "names": names}
     features = {"observation.state": joints, "action": joints, TABLE: image, WRIST: image}
+    # LeRobot 0.6 wants an encoder's whole configuration instead of the codec's name.
+    codec = {"vcodec": "h264"} if "vcodec" in inspect.signature(LeRobotDataset.create).parameters else {}
     dataset = LeRobotDataset.create(
-        "test/swinging", FPS, features, root=root, robot_type="so_follower", use_videos=video, vcodec="h264"
+        "test/swinging", FPS, features, root=root, robot_type="so_follower", use_videos=video, **codec
     )
     rng = np.random.default_rng(0)
     columns = np.linspace(0, 255, 64).astype(np.uint8)

@@ -1,13 +1,12 @@
 """Stock ``lerobot-record`` with a policy: SO101Follower on the twin's port, the file camera for its cameras."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.policies.factory import make_pre_post_processors
 from PIL import Image
 from support.checkpoints import save_prana
+from support.lerobot_commands import python_path
 
 from prana_ros.policies.prana_v2.modeling_prana_v2 import PranaV2Policy
 
@@ -42,7 +41,7 @@ def test_a_policy_drives_the_twin_and_its_episode_can_be_read(processes, twin, t
         *("--dataset.repo_id=test/eval_twin", f"--dataset.root={root}", "--dataset.single_task=Swing"),
         *(f"--dataset.fps={FPS}", "--dataset.num_episodes=1", f"--dataset.episode_time_s={SECONDS}"),
         *("--dataset.push_to_hub=false", "--dataset.vcodec=h264", "--play_sounds=false"),
-        env={"PYTHONPATH": str(Path(__file__).parents[1]), "PRANA_TEST_PATIENCE_MS": "5000"},
+        env={**python_path(), "PRANA_TEST_PATIENCE_MS": "5000"},
     )
     assert process.wait(150.0) == 0, process.output
 

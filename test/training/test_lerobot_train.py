@@ -11,7 +11,7 @@ import torch
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.policies.factory import get_policy_class
 from safetensors.torch import load_file, save_file
-from support.lerobot_commands import THEN
+from support.lerobot_commands import THEN, python_path
 from support.policies import FLOW_KINDS, KINDS, swinging_dataset
 
 from prana_ros.policies.averaging import UPDATES
@@ -19,7 +19,6 @@ from prana_ros.policies.chunk_policy import TRAINING_WEIGHTS_FILE
 from prana_ros.policies.correlated_noise import fit_noise
 from prana_ros.policies.dataset_facts import action_statistics, normalised_action_episodes
 
-TEST = Path(__file__).parents[1]
 STEPS, RESUMED_STEPS, FINETUNED_STEPS = 4, 6, 2
 LEARNING_RATE = 1e-4
 SHIFT = 1.0
@@ -49,7 +48,7 @@ def lerobot(*commands: list[str], **environment: str) -> str:
     arguments = [argument for command in commands for argument in (*command, THEN)][:-1]
     done = subprocess.run(
         [sys.executable, "-m", "support.lerobot_commands", *arguments],
-        env={**os.environ, "PYTHONPATH": str(TEST), **environment},
+        env={**os.environ, **python_path(), **environment},
         capture_output=True,
         text=True,
         timeout=300,
