@@ -5,8 +5,10 @@ import json
 import os
 import platform
 import shlex
+import statistics
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,6 +34,28 @@ class Figure:
 def at_most(name: str, value: float, unit: str, limit: float) -> Figure:
     """Return a figure whose goal is not to exceed `limit`."""
     return Figure(name, value, unit, f"at most {limit:g}", value <= limit)
+
+
+def take_turns(
+    functions: Mapping[str, Callable[[], object]], repeats: int, finish: Callable[[], object] = lambda: None
+) -> dict[str, float]:
+    """Median wall time of each function (ms), after one warm-up round; all take turns, so that other load meets all.
+
+    Args:
+        functions: by name.
+        repeats: rounds that count.
+        finish: waits until what a function began is done, for a device that computes by itself.
+    """
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for round_ in range(repeats + 1):
+        for name, function in functions.items():
+            finish()
+            start = time.perf_counter()
+            function()
+            finish()
+            if round_:
+                times[name].append(1e3 * (time.perf_counter() - start))
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def write_result(name: str, figures: Sequence[Figure], command: str | None = None, **details: object) -> Path:
