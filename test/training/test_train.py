@@ -1,4 +1,4 @@
-"""Real training runs, by this project's script and by stock lerobot-train."""
+"""Real training runs by this project's script."""
 
 import json
 import os
@@ -267,12 +267,3 @@ def test_bad_requests_are_one_sentence(arguments, sentence, dataset, tmp_path, t
         train_here(*where(dataset, tmp_path / "run"), *TINY, *arguments)
     assert sentence in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
-
-
-@pytest.mark.timeout(600)
-def test_stock_lerobot_train_trains_the_policy_through_the_plugin(dataset, tmp_path):
-    lerobot_train = Path(sys.executable).with_name("lerobot-train")
-    output = tmp_path / "run"
-    run(str(lerobot_train), *where(dataset, output), "--dataset.video_backend=pyav", *TINY)
-    checkpoint = output / "checkpoints" / "last" / "pretrained_model"
-    assert bool(load_file(checkpoint / "model.safetensors")["noise.noise_is_fitted"])
