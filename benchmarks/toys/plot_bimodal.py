@@ -21,7 +21,7 @@ from benchmarks.toys.bimodal import (
 
 PICTURE = Path(__file__).parents[2] / "docs" / "bimodal.png"
 SHOWN, COUNTED = 40, 400
-TRAINING_STEPS = 1500
+TRAINING_STEPS = 800
 
 
 def draw(axes: plt.Axes, kind: str, paths: np.ndarray) -> None:
@@ -46,7 +46,7 @@ def main() -> None:
     panels[0].set_ylabel("joint 2")
     lines = [plt.Line2D([], [], color=color) for color in ("0.75", "#2b6ca3", "#c44e52")]
     labels = ["demonstrations", f"{SHOWN} predicted chunks (v1 predicts one)", "obstacle"]
-    figure.subplots_adjust(left=0.06, right=0.99, top=0.88, bottom=0.2, wspace=0.05)
+    figure.subplots_adjust(left=0.07, right=0.99, top=0.88, bottom=0.2, wspace=0.05)
     figure.legend(lines, labels, loc="lower center", ncols=3, frameon=False)
     figure.savefig(PICTURE, dpi=110)
 
