@@ -13,8 +13,8 @@ from prana_ros.nodes.lifecycle import PranaNode
 
 ANSWER_TIME = 5.0
 """Seconds in which the driver must be there and answer."""
-RELEASE_TIME = 2.0
-"""Seconds for the answer to an earlier release, without which the arm is asked for all the same."""
+ORDER_TIME = 1.0
+"""Seconds for the answer to an earlier request, without which the next one is sent all the same."""
 HEARTBEATS = 3
 """Signs of life within one heartbeat timeout."""
 _POLL = 0.02
@@ -26,6 +26,9 @@ class ArmError(RuntimeError):
 
 class ArmClient:
     """Owns the arm under one name. All but ``release`` and ``is_owned`` are for the commander's own thread.
+
+    Requests to two services may overtake each other. A release that comes second would undo an acquisition, and a sign
+    of life that comes second would take the arm for an owner who is gone: so each waits for the answer to the other.
 
     Args:
         node: in whose namespace the driver is; its executor must run while the commander waits for an answer.
@@ -40,6 +43,7 @@ class ArmClient:
         self._on_lost = on_lost
         self._last_sign = 0.0
         self.is_owned = False
+        self._asked: Future | None = None
         self._released: Future | None = None
         self._acquire = node.create_client(Acquire, "so101_driver/acquire")
         self._release = node.create_client(Release, "so101_driver/release")
@@ -51,12 +55,12 @@ class ArmClient:
         Raises:
             ArmError: if the driver is not there, does not answer or refuses.
         """
-        self._await_release(given_up)
+        self._await_answer(self._released, given_up)
         deadline = time.monotonic() + ANSWER_TIME
         while not self._acquire.service_is_ready():
             self._wait(deadline, given_up, f"There is no driver: nobody offers {self._acquire.srv_name}.")
         answered = threading.Event()
-        future = self._acquire.call_async(self._request())
+        future = self._asked = self._acquire.call_async(self._request())
         future.add_done_callback(lambda _: answered.set())
         try:
             while not answered.is_set():
@@ -76,7 +80,7 @@ class ArmClient:
         now = time.monotonic()
         if self.is_owned and self._heartbeat_timeout and now - self._last_sign > self._heartbeat_timeout / HEARTBEATS:
             self._last_sign = now
-            self._acquire.call_async(self._request())
+            self._asked = self._acquire.call_async(self._request())
 
     def release(self) -> None:
         """Give the arm back, without waiting for the answer: one who lost it meanwhile is told so, and may be."""
@@ -85,14 +89,14 @@ class ArmClient:
             self._give_back()
 
     def _give_back(self) -> None:
+        self._await_answer(self._asked, lambda: False)
         self._released = self._release.call_async(Release.Request(owner=self._owner))
 
-    def _await_release(self, given_up: Callable[[], bool]) -> None:
-        """Requests to two services overtake each other: a release that comes second would undo the acquisition."""
-        deadline = time.monotonic() + RELEASE_TIME
-        while self._released is not None and not self._released.done() and time.monotonic() < deadline:
+    @staticmethod
+    def _await_answer(earlier: Future | None, given_up: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + ORDER_TIME
+        while earlier is not None and not earlier.done() and time.monotonic() < deadline:
             _pause(given_up)
-        self._released = None
 
     def _request(self) -> Acquire.Request:
         return Acquire.Request(owner=self._owner, heartbeat_timeout=self._heartbeat_timeout)

@@ -3,11 +3,13 @@
 import threading
 
 import pytest
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.task import Future
 from support.robot import DriverSide
 from support.ros import wait_until
 
 from prana_msgs.srv import Acquire, Release
+from prana_ros.nodes import arm_client
 from prana_ros.nodes.arm_client import ArmClient, ArmError
 
 
@@ -36,33 +38,78 @@ def test_an_arm_that_is_granted_after_the_wish_was_given_up_is_given_back(ros):
     wait_until(lambda: driver.ownership.owner == "", 20.0, lambda: "the arm was not given back")
 
 
-class SlowToRelease(DriverSide):
-    """Handles a release only when it may, and other requests meanwhile."""
+class OvertakenDriver(DriverSide):
+    """Handles a request that was asked to wait only when it may, and other requests meanwhile."""
 
     def __init__(self, ros) -> None:
-        self.may_release: Future = Future()
-        self.released = threading.Event()
-        super().__init__(ros)
+        self.waits: set[type] = set()
+        self.may_go_on: Future = Future()
+        self.handled: list[type] = []
+        super().__init__(ros, ReentrantCallbackGroup())
+
+    async def _acquire(self, request: Acquire.Request, response: Acquire.Response) -> Acquire.Response:
+        return await self._handle(super()._acquire, request, response)
 
     async def _release(self, request: Release.Request, response: Release.Response) -> Release.Response:
-        await self.may_release
-        response = super()._release(request, response)
-        self.released.set()
+        return await self._handle(super()._release, request, response)
+
+    async def _handle(self, handler, request, response):
+        if type(request) in self.waits:
+            await self.may_go_on
+        response = handler(request, response)
+        self.handled.append(type(request))
         return response
 
 
-def test_an_arm_that_is_taken_again_at_once_is_not_lost_to_the_release_before(ros):
-    driver = SlowToRelease(ros)
+@pytest.fixture
+def overtaken(ros, monkeypatch):
+    monkeypatch.setattr(arm_client, "ORDER_TIME", 60.0)
+    return OvertakenDriver(ros)
+
+
+def in_the_background(function, *arguments) -> threading.Thread:
+    """The function has had the time to send what it sends at once."""
+    thread = threading.Thread(target=function, args=arguments)
+    thread.start()
+    thread.join(0.5)
+    return thread
+
+
+def test_an_arm_that_is_taken_again_at_once_is_not_lost_to_the_release_before(ros, overtaken):
     client = ArmClient(ros.node, "policy", 0.0, lambda sentence: None)
     client.acquire(lambda: False)
+    overtaken.waits = {Release.Request}
     client.release()
-    again = threading.Thread(target=client.acquire, args=(lambda: False,))
-    again.start()
-    again.join(0.5)
-    driver.may_release.set_result(None)
+    again = in_the_background(client.acquire, lambda: False)
+    overtaken.may_go_on.set_result(None)
     again.join()
-    assert driver.released.wait(20.0)
-    assert driver.ownership.owner == "policy"
+    assert overtaken.handled == [Acquire.Request, Release.Request, Acquire.Request]
+    assert overtaken.ownership.owner == "policy"
+
+
+def test_an_arm_that_is_given_back_is_not_taken_again_by_a_sign_of_life(ros, overtaken):
+    client = ArmClient(ros.node, "policy", 1e-9, lambda sentence: None)
+    client.acquire(lambda: False)
+    overtaken.waits = {Acquire.Request}
+    wait_until(lambda: len(overtaken.handled) == 1, 20.0, lambda: f"handled {overtaken.handled}")
+    client.keep()
+    release = in_the_background(client.release)
+    overtaken.may_go_on.set_result(None)
+    release.join()
+    wait_until(lambda: len(overtaken.handled) == 3, 20.0, lambda: f"handled {overtaken.handled}")
+    assert overtaken.handled == [Acquire.Request, Acquire.Request, Release.Request]
+    assert overtaken.ownership.owner == ""
+
+
+def test_an_arm_is_given_back_although_a_driver_does_not_answer(ros, monkeypatch):
+    monkeypatch.setattr(arm_client, "ORDER_TIME", 0.1)
+    driver = OvertakenDriver(ros)
+    client = ArmClient(ros.node, "policy", 1e-9, lambda sentence: None)
+    client.acquire(lambda: False)
+    driver.waits = {Acquire.Request}
+    client.keep()
+    client.release()
+    wait_until(lambda: Release.Request in driver.handled, 20.0, lambda: f"handled {driver.handled}")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import threading
 import time
 
 import numpy as np
+from rclpy.callback_groups import CallbackGroup
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
@@ -66,13 +67,13 @@ class Robot:
 class DriverSide:
     """The driver's services and topics as far as a commander sees them, with the driver's own rules of ownership."""
 
-    def __init__(self, ros: RosProbe) -> None:
+    def __init__(self, ros: RosProbe, group: CallbackGroup | None = None) -> None:
         self.ownership = Ownership()
         self.heartbeats: list[float] = []
         self.trajectories: Collector = ros.collect("joint_trajectory", JointTrajectory, qos.TRAJECTORY)
         self._states = ros.node.create_publisher(ArmState, "so101_driver/arm_state", qos.LATCHED)
-        ros.node.create_service(Acquire, "so101_driver/acquire", self._acquire)
-        ros.node.create_service(Release, "so101_driver/release", self._release)
+        ros.node.create_service(Acquire, "so101_driver/acquire", self._acquire, callback_group=group)
+        ros.node.create_service(Release, "so101_driver/release", self._release, callback_group=group)
 
     def stop(self, message: str) -> None:
         """Report a stop."""
