@@ -2,11 +2,14 @@
 
 Each process writes a dataset of its own, a shard, and LeRobot merges them: encoding and statistics cost more than the
 simulation, and so they are shared out too. Everything happens in a hidden folder beside the new dataset, which is
-moved to its place as the last thing of all: what was killed halfway never looks complete.
+moved to its place as the last thing of all: what was killed halfway never looks complete, and the next recording to the
+same place removes it.
 """
 
+import shutil
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from multiprocessing import get_context, parent_process
@@ -15,11 +18,12 @@ from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from queue import Empty
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 
 import av.logging
 import numpy as np
 from datasets import disable_progress_bars
+from filelock import FileLock, Timeout
 from lerobot.datasets.aggregate import aggregate_datasets
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
@@ -33,6 +37,7 @@ from prana_ros.so101.units import radians_to_lerobot
 VIDEO_FILE_SIZE = 8
 """Megabytes of a video file. LeRobot rewrites the whole file for each episode that it appends, so that with its own
 200 MB an episode would take longer and longer."""
+LOCK = "lock"
 
 
 @dataclass(frozen=True)
@@ -88,19 +93,38 @@ def make_demonstrations(
     dataset, and without failures any number gives the same episodes. Nothing is at ``root`` until everything is.
 
     Raises:
-        ValueError: if ``root`` exists.
+        ValueError: if ``root`` exists, or another process records to it.
         RuntimeError: if a process broke off.
     """
     if root.exists():
         raise ValueError(f"{root} exists already: demonstrations are written to a new folder")
-    root.parent.mkdir(parents=True, exist_ok=True)
     shares = [len(range(shard, episodes, processes)) for shard in range(min(processes, episodes))]
-    with TemporaryDirectory(prefix=f".{root.name}.recording-", dir=root.parent) as folder:
-        shards = [Path(folder) / f"shard_{shard}" for shard in range(len(shares))]
+    with _workshop(root) as folder:
+        shards = [folder / f"shard_{shard}" for shard in range(len(shares))]
         yield from _record_shards(recording, shares, shards)
-        merged = Path(folder) / "merged"
+        merged = folder / "merged"
         merge(shards, merged, repo_id)
         merged.rename(root)
+
+
+@contextmanager
+def _workshop(root: Path) -> Iterator[Path]:
+    """A new folder beside ``root`` for this process alone; what a killed process left there is removed."""
+    place = root.parent / f".{root.name}.recording"
+    place.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(place / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ValueError(f"another process is recording to {root}") from None
+    try:
+        # Processes whose parent was killed may still write there, for an episode: hence a new name each time.
+        for leftover in set(place.iterdir()) - {place / LOCK}:
+            shutil.rmtree(leftover, ignore_errors=True)
+        yield Path(mkdtemp(dir=place))
+    finally:
+        shutil.rmtree(place)
+        lock.release()
 
 
 def merge(shards: Sequence[Path], root: Path, repo_id: str) -> None:
@@ -110,16 +134,17 @@ def merge(shards: Sequence[Path], root: Path, repo_id: str) -> None:
 
 
 def _record_shards(recording: Recording, shares: list[int], shards: list[Path]) -> Iterator[Attempt]:
-    context = get_context("spawn")
-    attempts: Queue[Attempt | Exception] = context.Queue()
+    context = get_context("forkserver")  # what they need takes seconds to import: once is enough
+    context.set_forkserver_preload([__name__])
+    attempts: Queue[Attempt | str] = context.Queue()
     stop = context.Event()
     processes = [
         context.Process(target=_record_shard, args=(recording, index, len(shares), share, shard, attempts, stop))
         for index, (share, shard) in enumerate(zip(shares, shards, strict=True))
     ]
-    for process in processes:
-        process.start()
     try:
+        for process in processes:
+            process.start()
         kept = 0
         while kept < sum(shares):
             attempt = _next_attempt(attempts, processes)
@@ -131,18 +156,19 @@ def _record_shards(recording: Recording, shares: list[int], shards: list[Path]) 
     finally:
         stop.set()
         for process in processes:
-            process.join()
+            if process.pid is not None:
+                process.join()
 
 
-def _next_attempt(attempts: "Queue[Attempt | Exception]", processes: Sequence[BaseProcess]) -> Attempt:
+def _next_attempt(attempts: "Queue[Attempt | str]", processes: Sequence[BaseProcess]) -> Attempt:
     while True:
         try:
             attempt = attempts.get(timeout=1)
         except Empty:
             _require_success(processes)
             continue
-        if isinstance(attempt, Exception):
-            raise RuntimeError(f"a recording process failed, nothing was kept: {attempt!r}") from attempt
+        if isinstance(attempt, str):
+            raise RuntimeError(f"a recording process failed, nothing was kept: {attempt}")
         return attempt
 
 
@@ -158,7 +184,7 @@ def _record_shard(
     step: int,
     episodes: int,
     root: Path,
-    attempts: "Queue[Attempt | Exception]",
+    attempts: "Queue[Attempt | str]",
     stop: Event,
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent stops this one
@@ -177,7 +203,7 @@ def _record_shard(
                 attempts.put(Attempt(scene.seed, demonstration.outcome))
             dataset.close()
     except Exception as error:
-        attempts.put(error)
+        attempts.put(repr(error))  # not every exception can be sent to another process
 
 
 def dataset_features(size: tuple[int, int]) -> dict[str, dict]:

@@ -1,11 +1,16 @@
 """Demonstrations recorded by several processes and read back as LeRobot reads them."""
 
 import os
+import signal
+import subprocess
+import sys
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import pytest
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from support.ros import wait_until
 
 from prana_ros.simulation import recording as module
 from prana_ros.simulation.demonstrations import Demonstration, record_demonstration
@@ -18,6 +23,7 @@ from prana_ros.simulation.world import CAMERAS, World
 from prana_ros.so101.figures import JOINT_NAMES
 from prana_ros.so101.units import lerobot_to_radians
 
+SCRIPT = Path(__file__).parents[2] / "training/make_demos.py"
 FPS, SIZE = 10, (96, 72)
 SEED = 40
 RECORDING = Recording((STANDARD, HARD), fps=FPS, size=SIZE, seed=SEED)
@@ -132,13 +138,32 @@ def test_an_existing_folder_is_not_overwritten(tmp_path):
 
 
 def test_a_process_that_dies_ends_the_recording():
-    context = get_context("fork")
+    context = get_context("forkserver")
     attempts = context.Queue()
     process = context.Process(target=os._exit, args=(3,))
     process.start()
     process.join()
     with pytest.raises(RuntimeError, match="ended with exit code 3: nothing was kept"):
         module._next_attempt(attempts, [process])
+
+
+def test_a_killed_recording_leaves_nothing_that_looks_complete_and_the_next_one_clears_it_away(tmp_path):
+    root = tmp_path / "set"
+    command = [sys.executable, SCRIPT, "--episodes=500", f"--root={root}", "--processes=1", "--camera-size=64x48"]
+    # Killed with all its processes, as by a machine that is out of memory or switched off.
+    recorder = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE)
+    try:
+        episodes = "*/shard_0/meta/tasks.parquet"  # written with the first one
+        wait_until(lambda: list((tmp_path / ".set.recording").glob(episodes)), 120.0, lambda: str(recorder.poll()))
+        with pytest.raises(ValueError, match=r"another process is recording to .*set"):
+            next(make_demonstrations(RECORDING, 1, root, "test/demos"))
+    finally:
+        os.killpg(recorder.pid, signal.SIGKILL)
+        recorder.communicate()
+    assert [path.name for path in tmp_path.iterdir()] == [".set.recording"]
+    list(make_demonstrations(RECORDING, 1, root, "test/demos"))
+    assert list(tmp_path.iterdir()) == [root]
+    assert opened(root).num_episodes == 1
 
 
 def test_a_failure_in_a_process_is_told_and_nothing_is_kept(tmp_path):
