@@ -1,5 +1,6 @@
 """Fixtures of all tests; see `support` for what they return."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from support.processes import Processes
 
 import prana_ros.simulation  # noqa: F401 (chooses MuJoCo's OpenGL, which must be done before anything imports MuJoCo)
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # one thread for each of several workers, before PyTorch is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Before anything imports rclpy or LeRobot: both read the environment when they are imported.
 _DIRECTORY = Path(tempfile.mkdtemp(prefix="prana_ros_test_"))
 _DOMAIN_LOCK = isolate(_DIRECTORY)
@@ -19,6 +23,25 @@ _DOMAIN_LOCK = isolate(_DIRECTORY)
 # How long an example takes says nothing here: the machine is shared with the processes of other tests.
 settings.register_profile("shared_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared_machine")
+
+_REAL_TIME = (
+    "nodes",
+    "cli",
+    "so101",
+    "simulation/test_servo_bus.py",
+    "simulation/test_twin.py",
+    "training/test_lerobot_record.py",
+    "test_running_graph.py",
+)
+"""Tests of real processes over DDS, and of buses that wait for milliseconds."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what must not share the machine with other tests."""
+    folder = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(folder).as_posix().startswith(_REAL_TIME):
+            item.add_marker(pytest.mark.real_time)
 
 
 def pytest_unconfigure() -> None:
