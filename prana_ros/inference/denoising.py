@@ -36,7 +36,7 @@ class Denoising:
         """Write what is set into a policy's configuration, before the policy is made.
 
         Raises:
-            ValueError: if the policy has no such setting.
+            ValueError: if the policy has no such setting, or cannot take so many steps.
         """
         if self.steps:
             name = next((name for name in STEP_SETTINGS if hasattr(config, name)), None)
@@ -44,6 +44,12 @@ class Denoising:
                 raise ValueError(
                     f"denoising_steps is {self.steps}, but a policy of type {config.type!r} does not denoise: "
                     "only 0 is allowed."
+                )
+            trained = getattr(config, "num_train_timesteps", None)
+            if trained and self.steps > trained:
+                raise ValueError(
+                    f"denoising_steps is {self.steps}, but the policy was trained on {trained} noise levels: "
+                    f"at most {trained} steps are allowed."
                 )
             setattr(config, name, self.steps)
         if self.time_grid_shift:

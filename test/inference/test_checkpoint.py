@@ -152,6 +152,7 @@ def test_the_denoising_steps_of_another_policy_are_an_option_too(diffusion):
     ("kind", "wish", "sentence"),
     [
         ("act", {"steps": 3}, "denoising_steps is 3, but a policy of type 'act' does not denoise: only 0 is allowed"),
+        ("diffusion", {"steps": 5}, "denoising_steps is 5, but .* trained on 4 noise levels: at most 4 steps"),
         ("diffusion", {"time_grid_shift": 0.5}, "time_grid_shift is 0.5, but a policy of type 'diffusion' has no grid"),
         ("prana", {"steps": -1}, "denoising_steps is -1, but must be at least 1, or 0"),
         ("prana", {"time_grid_shift": float("nan")}, "time_grid_shift is nan, but must be above 0, or 0"),
