@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from action_msgs.msg import GoalStatus
+from action_msgs.msg import GoalStatus, GoalStatusArray
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import Trigger
 from support.checkpoints import save_act, save_prana
 from support.policies import NAMES
@@ -28,6 +29,7 @@ LONG = 300.0
 """Seconds for a process that imports PyTorch on a busy machine."""
 STEPS = 2
 """Denoising steps, of which the checkpoint has 4."""
+EVERY_STATUS = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 CANCELED, STOPPED = RunPolicy.Result.OUTCOME_CANCELED, RunPolicy.Result.OUTCOME_STOPPED
 
 pytestmark = pytest.mark.timeout(900)
@@ -85,11 +87,12 @@ def driver(ros):
 def test_a_run_owns_the_arm_sends_chunks_and_gives_it_back(ros, processes, robot, driver, checkpoint, mode):
     preview = ros.collect("policy/preview", MarkerArray, qos.REPORT)
     diagnostics = ros.collect("/diagnostics", DiagnosticArray, qos.DIAGNOSTICS)
+    statuses = ros.collect("policy/run_policy/_action/status", GoalStatusArray, EVERY_STATUS)
     policy = Policy(ros, processes, checkpoint, mode=mode, denoising_steps=STEPS)
     feedback = []
     handle = policy.run(time_limit=4.0, feedback=lambda msg: feedback.append(msg.feedback))
     wait_until(lambda: driver.ownership.owner == "policy", LONG, lambda: "the arm was not acquired")
-    wait_until(lambda: handle.status == GoalStatus.STATUS_EXECUTING, 20.0, lambda: f"the status is {handle.status}")
+    statuses.wait_for(lambda msg: [goal.status for goal in msg.status_list] == [GoalStatus.STATUS_EXECUTING])
     status, result = policy.result(handle)
     assert (status, result.outcome) == (GoalStatus.STATUS_SUCCEEDED, RunPolicy.Result.OUTCOME_TIME_LIMIT)
     wait_until(lambda: driver.ownership.owner == "", 20.0, lambda: "the arm was not given back")
