@@ -44,10 +44,16 @@ class SharedFrameWriter:
         # Made aside: nobody sees a file without a header.
         unfinished = path.with_name(f"{path.name}.{os.getpid()}")
         self._file = unfinished.open("w+b")
-        self._file.truncate(_HEADER.size + width * height * 3)
-        self._memory = mmap.mmap(self._file.fileno(), 0)
-        _HEADER.pack_into(self._memory, 0, _MAGIC, width, height, 0, 0)
-        unfinished.replace(path)
+        try:
+            # Its room on the disk is taken now: a write to memory that finds none later would kill the process.
+            os.posix_fallocate(self._file.fileno(), 0, _HEADER.size + width * height * 3)
+            self._memory = mmap.mmap(self._file.fileno(), 0)
+            _HEADER.pack_into(self._memory, 0, _MAGIC, width, height, 0, 0)
+            unfinished.replace(path)
+        except OSError:
+            self._file.close()
+            unfinished.unlink()
+            raise
 
     def write(self, image: NDArray[np.uint8], stamp_ns: int) -> None:
         """Replace the picture by ``image``, (height, width, 3) uint8 RGB, taken at ``stamp_ns``."""

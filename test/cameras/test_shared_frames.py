@@ -1,5 +1,6 @@
 """Pictures from one process to another: nothing torn, nothing old, and what goes wrong."""
 
+import errno
 import os
 import struct
 import subprocess
@@ -91,6 +92,16 @@ def test_a_writer_that_was_replaced_leaves_the_file_to_the_next(path):
     assert (source.read().image == 3).all()
     second.close()
     assert not path.exists()
+
+
+def test_a_file_that_has_no_room_is_refused_at_once_and_leaves_nothing(path, monkeypatch):
+    def no_room(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", no_room)
+    with pytest.raises(OSError, match="No space left"):
+        SharedFrameWriter(path, WIDTH, HEIGHT)
+    assert not os.listdir(path.parent)
 
 
 def test_a_writer_takes_only_its_own_size(path):
