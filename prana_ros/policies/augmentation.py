@@ -1,10 +1,11 @@
 """Random changes of training images, on the training device, each image of a batch with its own draw.
 
-Images are (B, 3, s, s), float in [0, 1].
+Images are (B, 3, s, s), float in [0, 1]. A camera's picture may have been stretched to that square: its aspect is the
+picture's width divided by its height.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -26,25 +27,25 @@ def random_shift(images: Tensor, pixels: int) -> Tensor:
     return windows[torch.arange(batch, device=images.device), :, row, column]
 
 
-def resample(images: Tensor, side: Tensor, centre: Tensor, angle: Tensor) -> Tensor:
+def resample(images: Tensor, side: Tensor, centre: Tensor, angle: Tensor, aspect: float = 1.0) -> Tensor:
     """The content of a turned square inside each image, enlarged to the whole; bilinear, edges repeated.
 
     Args:
         side: of the square, as a share of the image (B,).
         centre: of the square (B, 2) as (x, y), in half image sides from the image's centre, y downwards.
-        angle: by which the content turns counter-clockwise, radians (B,).
+        angle: by which the content turns counter-clockwise, radians (B,); rigidly in the picture of this ``aspect``.
     """
     cos, sin = side * angle.cos(), side * angle.sin()
-    rows = torch.stack([cos, -sin, centre[:, 0], sin, cos, centre[:, 1]], dim=-1)
+    rows = torch.stack([cos, -sin / aspect, centre[:, 0], sin * aspect, cos, centre[:, 1]], dim=-1)
     grid = F.affine_grid(rows.unflatten(-1, (2, 3)), list(images.shape), align_corners=False)
     return F.grid_sample(images, grid.to(images.dtype), padding_mode="border", align_corners=False)
 
 
-def random_crop_and_rotation(images: Tensor, crop: float, rotation: float) -> Tensor:
+def random_crop_and_rotation(images: Tensor, crop: float, rotation: float, aspect: float = 1.0) -> Tensor:
     """Show a random square of each image: its side is in [crop, 1], its angle in ± ``rotation`` degrees."""
     side = 1 - (1 - crop) * _uniform(images, 0, 1)
     centre = (1 - side)[:, None] * torch.stack([_uniform(images, -1, 1), _uniform(images, -1, 1)], dim=-1)
-    return resample(images, side, centre, math.radians(rotation) * _uniform(images, -1, 1))
+    return resample(images, side, centre, math.radians(rotation) * _uniform(images, -1, 1), aspect)
 
 
 def change_colors(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor) -> Tensor:
@@ -92,18 +93,20 @@ class Augmentation:
         crop: smallest side of the shown part, as a share of the image.
         rotation: largest angle in degrees.
         color: strength of the colour jitter, see :func:`random_colors`.
+        aspect: of the picture that was made into the square image.
     """
 
     shift: int = 0
     crop: float = 1.0
     rotation: float = 0.0
     color: float = 0.0
+    aspect: float = 1.0
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         """Images changed, each in its own way."""
         if self.crop < 1 or self.rotation:
-            images = random_crop_and_rotation(images, self.crop, self.rotation)
+            images = random_crop_and_rotation(images, self.crop, self.rotation, self.aspect)
         if self.shift:
             images = random_shift(images, self.shift)
         if self.color:
@@ -147,15 +150,15 @@ def check_strengths(strengths: Mapping[str, Mapping[str, float] | None]) -> None
 
 
 def camera_augmentations(
-    cameras: Iterable[str], strengths: Mapping[str, Mapping[str, float] | None]
+    aspects: Mapping[str, float], strengths: Mapping[str, Mapping[str, float] | None]
 ) -> dict[str, Augmentation]:
-    """Each camera's augmentation from a configuration's options; None leaves an option to the default."""
-    return {camera: _augmentation(camera, strengths) for camera in cameras}
+    """Each camera's augmentation, from its aspect and a configuration's options; None leaves one to the default."""
+    return {camera: _augmentation(camera, aspect, strengths) for camera, aspect in aspects.items()}
 
 
-def _augmentation(camera: str, strengths: Mapping[str, Mapping[str, float] | None]) -> Augmentation:
+def _augmentation(camera: str, aspect: float, strengths: Mapping[str, Mapping[str, float] | None]) -> Augmentation:
     default = WRIST_DEFAULT if is_wrist_camera(camera) else Augmentation()
-    chosen = {}
+    chosen = {"aspect": aspect}
     for option, by_camera in strengths.items():
         field = FIELDS[option]
         values = {camera: getattr(default, field)} if by_camera is None else by_camera

@@ -8,7 +8,7 @@ from lerobot.optim.optimizers import AdamWConfig
 from lerobot.optim.schedulers import DiffuserSchedulerConfig
 from lerobot.utils.constants import OBS_STATE
 
-from prana_ros.policies.augmentation import Augmentation, camera_augmentations, check_strengths
+from prana_ros.policies.augmentation import FIELDS, Augmentation, camera_augmentations, check_strengths
 from prana_ros.policies.vision import RESIZE_MODES
 
 UNITS = ("degrees", "m100_100")
@@ -112,8 +112,7 @@ class ChunkPolicyConfig(PreTrainedConfig):
             raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
 
     def _augmentation_strengths(self) -> dict[str, dict[str, float] | None]:
-        names = ("random_shift_pixels", "random_crop", "random_rotation", "color_jitter")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in FIELDS}
 
     def validate_features(self) -> None:
         """Check the features that the dataset gave; one sentence for the first that does not fit."""
@@ -127,6 +126,8 @@ class ChunkPolicyConfig(PreTrainedConfig):
             if unknown := set(keys or ()) - set(self.image_features):
                 known = ", ".join(self.image_features)
                 raise ValueError(f"{name} names {', '.join(sorted(unknown))}; allowed: {known}")
+        if len(set(self.camera_order)) < len(self.camera_order):
+            raise ValueError(f"camera_order is {', '.join(self.camera_order)}; allowed: each camera once")
         unused = [key for key, feature in (self.input_features or {}).items() if feature.type is FeatureType.ENV]
         if unused:
             raise ValueError(f"the policy has no use for the input {unused[0]}; allowed: images and observation.state")
@@ -144,7 +145,13 @@ class ChunkPolicyConfig(PreTrainedConfig):
     @property
     def augmentations(self) -> dict[str, Augmentation]:
         """What training does to the images of each camera."""
-        return camera_augmentations(self.cameras, self._augmentation_strengths())
+        return camera_augmentations(self._aspects(), self._augmentation_strengths())
+
+    def _aspects(self) -> dict[str, float]:
+        """By how much each camera's picture is wider than high, where it is stretched to a square."""
+        sizes = {camera: self.image_features[camera].shape[-2:] for camera in self.cameras}
+        stretched = self.resize_mode == "stretch"
+        return {camera: width / height if stretched else 1.0 for camera, (height, width) in sizes.items()}
 
     @property
     def action_dim(self) -> int:

@@ -7,6 +7,7 @@ import torch
 import torchvision.transforms.v2.functional as tv
 from hypothesis import given
 from hypothesis import strategies as st
+from support.policies import TABLE, WRIST, tiny_config
 
 from prana_ros.policies.augmentation import (
     WRIST_DEFAULT,
@@ -18,7 +19,6 @@ from prana_ros.policies.augmentation import (
     resample,
 )
 
-TABLE, WRIST = "observation.images.table", "observation.images.wrist"
 ALL = Augmentation(shift=2, crop=0.8, rotation=20, color=0.5)
 STRENGTHS = st.builds(
     Augmentation, shift=st.integers(0, 4), crop=st.floats(0.2, 1), rotation=st.floats(0, 180), color=st.floats(0, 1)
@@ -62,6 +62,22 @@ def test_a_rotation_is_torchvisions(degrees):
     for before, after, degree in zip(images, turned, degrees, strict=True):
         expected = tv.rotate(before, degree, tv.InterpolationMode.BILINEAR)
         torch.testing.assert_close(inner(after), inner(expected), atol=2e-4, rtol=0)
+
+
+@given(st.floats(-180, 180))
+def test_a_picture_that_was_stretched_is_turned_as_before_it_was(degrees):
+    picture = torch.nn.functional.interpolate(torch.rand(1, 3, 4, 8), (64, 128), mode="bicubic")
+    turned = tv.rotate(picture, degrees, tv.InterpolationMode.BILINEAR)
+    stretched, expected = (torch.nn.functional.interpolate(p, (128, 128), mode="bilinear") for p in (picture, turned))
+    angle = torch.tensor([degrees * math.pi / 180])
+    shown = resample(stretched, torch.ones(1), torch.zeros(1, 2), angle, aspect=2.0)
+    inside = (..., slice(26, 102), slice(45, 83))  # no angle takes this part of the picture out of it
+    torch.testing.assert_close(shown[inside], expected[inside], atol=0.01, rtol=0)
+
+
+def test_only_stretching_changes_the_aspect():
+    aspects = {m: tiny_config(resize_mode=m).augmentations[WRIST].aspect for m in ("stretch", "letterbox")}
+    assert aspects == {"stretch": pytest.approx(4 / 3), "letterbox": 1.0}
 
 
 @given(st.integers(16, 32), st.floats(0, 1), st.floats(0, 1))
@@ -132,15 +148,16 @@ def test_a_crop_shows_all_parts_of_the_image_and_never_more():
 
 
 OPEN = dict.fromkeys(["random_shift_pixels", "random_crop", "random_rotation", "color_jitter"])
+SQUARE = {TABLE: 1.0, WRIST: 1.0}
 
 
 def test_what_is_left_open_changes_wrist_cameras_mildly_and_others_not():
-    assert camera_augmentations([TABLE, WRIST], OPEN) == {TABLE: Augmentation(), WRIST: WRIST_DEFAULT}
+    assert camera_augmentations(SQUARE, OPEN) == {TABLE: Augmentation(), WRIST: WRIST_DEFAULT}
 
 
 def test_an_empty_option_is_none_and_a_given_one_is_for_the_cameras_that_it_names():
     options = {**OPEN, "color_jitter": {}, "random_rotation": {TABLE: 2.0}}
-    table, wrist = camera_augmentations([TABLE, WRIST], options).values()
+    table, wrist = camera_augmentations(SQUARE, options).values()
     assert (table.rotation, table.color, table.crop) == (2.0, 0, 1)
     assert (wrist.rotation, wrist.color, wrist.crop) == (0, 0, WRIST_DEFAULT.crop)
 
