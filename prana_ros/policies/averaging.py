@@ -53,8 +53,12 @@ class WeightAverage:
 
     @torch.no_grad()
     def resume(self, module: nn.Module, raw_state: dict[str, Tensor]) -> None:
-        """Take the module's weights as the average, then put the raw weights back into the module."""
+        """Take the module's weights as the average, then put the raw weights back into the module.
+
+        A parameter that was frozen until now has no raw weight beside the average: it stays as it is.
+        """
         self.start(module)
         self.num_updates = int(raw_state[UPDATES])
         for name, parameter in self._trained(module):
-            parameter.copy_(raw_state[name])
+            if name in raw_state:
+                parameter.copy_(raw_state[name])

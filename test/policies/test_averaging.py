@@ -56,6 +56,19 @@ def test_resuming_equals_never_having_stopped():
     )
 
 
+def test_what_was_frozen_until_now_goes_on_from_the_weights_that_it_has():
+    frozen = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    frozen[0].requires_grad_(False)
+    average = WeightAverage(0.9)
+    average.update(frozen)
+    raw = {name: value + 1 if "." in name else value for name, value in average.raw_state(frozen).items()}
+    before = {name: value.clone() for name, value in frozen.state_dict().items()}
+    frozen.requires_grad_(True)
+    WeightAverage(0.9).resume(frozen, raw)
+    for name, value in frozen.state_dict().items():
+        torch.testing.assert_close(value, before[name] + (1 if name.startswith("1") else 0))
+
+
 def test_a_decay_outside_its_range_is_refused():
     with pytest.raises(ValueError, match="ema_decay"):
         WeightAverage(1.0)

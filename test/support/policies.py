@@ -84,6 +84,12 @@ def train_steps(policy: Any, count: int, learning_rate: float = 1e-2) -> None:
         policy.update()
 
 
+def chunk(policy: Any, batch: dict[str, torch.Tensor], **arguments: Any) -> torch.Tensor:
+    """A prediction whose noise, if it draws any, is the same in every call."""
+    torch.manual_seed(5)
+    return policy.predict_action_chunk(batch, **arguments)
+
+
 def observations(size: int = 2, seed: int = 0) -> dict[str, torch.Tensor]:
     """A preprocessed batch for prediction."""
     return {k: v for k, v in random_batch(size, seed=seed).items() if k.startswith("observation")}
@@ -129,7 +135,7 @@ def swinging_dataset(
         for i in range(length):
             frame = np.zeros((48, 64, 3), np.uint8)
             frame[..., 0] = columns
-            frame[..., 1] = 8 * i
+            frame[..., 1] = 8 * i % 256
             position = int(28 + 20 * np.sin(i / FPS + phase[0]))
             frame[16:32, position : position + 8] = 255
             dataset.add_frame(
