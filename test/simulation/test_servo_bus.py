@@ -196,7 +196,7 @@ def test_a_lerobot_follower_connects_moves_and_lets_go(bus, plant, tmp_path):
     with running(bus):
         robot.connect(calibrate=False)
         assert robot.is_calibrated
-        assert plant.torque_enabled.all()
+        wait_until(lambda: plant.torque_enabled.all())
         goal = {"shoulder_pan": 20.0, "shoulder_lift": -30.0, "elbow_flex": 40.0, "wrist_flex": -50.0,
                 "wrist_roll": 60.0, "gripper": 50.0}  # fmt: skip
         wait_until_there(robot, {f"{name}.pos": value for name, value in goal.items()})
