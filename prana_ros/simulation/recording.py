@@ -194,14 +194,16 @@ def _record_shard(
         with World(recording.scene(index), recording.size) as world:
             dataset, parent = DemonstrationDataset(root, recording.fps, recording.size), parent_process()
             for number in count(index, step):
-                if dataset.episodes == episodes or stop.is_set() or not (parent and parent.is_alive()):
-                    break
                 scene = recording.scene(number)
                 demonstration = record_demonstration(world, scene, recording.fps, plain=recording.plain)
                 if demonstration.outcome == "success":
                     dataset.add(demonstration)
+                done = dataset.episodes == episodes or stop.is_set() or not (parent and parent.is_alive())
+                if done:
+                    dataset.close()  # before the parent hears of the last attempt, and listens no more
                 attempts.put(Attempt(scene.seed, demonstration.outcome))
-            dataset.close()
+                if done:
+                    break
     except Exception as error:
         attempts.put(repr(error))  # not every exception can be sent to another process
 

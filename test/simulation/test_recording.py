@@ -6,6 +6,8 @@ import subprocess
 import sys
 from multiprocessing import get_context
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
 
 import numpy as np
 import pytest
@@ -164,6 +166,18 @@ def test_a_killed_recording_leaves_nothing_that_looks_complete_and_the_next_one_
     list(make_demonstrations(RECORDING, 1, root, "test/demos"))
     assert list(tmp_path.iterdir()) == [root]
     assert opened(root).num_episodes == 1
+
+
+def test_a_shard_that_cannot_be_completed_is_a_failure(tmp_path, monkeypatch):
+    def close(_: DemonstrationDataset) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(DemonstrationDataset, "close", close)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # Ctrl-C is ignored by a recording process only
+    told: SimpleQueue = SimpleQueue()
+    module._record_shard(RECORDING, 0, 1, 1, tmp_path / "shard", told, Event())
+    assert told.get_nowait() == "OSError('No space left on device')"
+    assert told.empty()
 
 
 def test_a_failure_in_a_process_is_told_and_nothing_is_kept(tmp_path):
