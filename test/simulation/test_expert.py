@@ -79,29 +79,26 @@ def test_the_jaws_close_across_the_handle(distribution):
         assert around.gripper > closed.gripper == GRIP
 
 
-def test_targets_stay_within_the_limits_and_are_smooth():
+def check_limits(expert: Expert, speed: float, acceleration: float) -> None:
+    """Targets keep to the arm's position limits, and to ``speed`` (rad/s) and ``acceleration`` (rad/s²)."""
     lower, upper = position_limits()
+    targets = np.array([expert.target(time) for time in np.arange(0, expert.duration, 0.01)])
+    assert (targets >= lower).all()
+    assert (targets <= upper).all()
+    velocity = np.diff(targets, axis=0) * 100
+    assert np.abs(velocity).max() < speed
+    assert np.abs(np.diff(velocity, axis=0)).max() * 100 < acceleration
+
+
+def test_targets_stay_within_the_limits_and_are_smooth():
     for seed in range(100):
-        expert = Expert(sample_scene(STANDARD, seed))
-        targets = np.array([expert.target(time) for time in np.arange(0, expert.duration, 0.01)])
-        assert (targets >= lower).all()
-        assert (targets <= upper).all()
-        velocity = np.diff(targets, axis=0) * 100
-        assert np.abs(velocity).max() < 3.0
-        assert np.abs(np.diff(velocity, axis=0)).max() * 100 < 20.0
+        check_limits(Expert(sample_scene(STANDARD, seed)), 3.0, 20.0)
 
 
 @pytest.mark.parametrize("distribution", [STANDARD, HARD, SHIFTED])
 def test_every_manner_stays_within_the_limits_and_is_smooth(distribution):
-    lower, upper = position_limits()
     for seed in range(80):
-        expert = Expert(sample_scene(distribution, seed), drawn(seed))
-        targets = np.array([expert.target(time) for time in np.arange(0, expert.duration, 0.01)])
-        assert (targets >= lower).all()
-        assert (targets <= upper).all()
-        velocity = np.diff(targets, axis=0) * 100
-        assert np.abs(velocity).max() < 3.6
-        assert np.abs(np.diff(velocity, axis=0)).max() * 100 < 30.0
+        check_limits(Expert(sample_scene(distribution, seed), drawn(seed)), 3.6, 30.0)
 
 
 seeds = st.integers(0, 2**31)
