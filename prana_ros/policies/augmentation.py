@@ -7,6 +7,7 @@ picture's width divided by its height.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -158,7 +159,7 @@ def camera_augmentations(
 
 def _augmentation(camera: str, aspect: float, strengths: Mapping[str, Mapping[str, float] | None]) -> Augmentation:
     default = WRIST_DEFAULT if is_wrist_camera(camera) else Augmentation()
-    chosen = {"aspect": aspect}
+    chosen: dict[str, Any] = {"aspect": aspect}
     for option, by_camera in strengths.items():
         field = FIELDS[option]
         values = {camera: getattr(default, field)} if by_camera is None else by_camera
