@@ -19,9 +19,12 @@ Written beside LeRobot's checkpoints: ``metrics.jsonl`` in the output folder, ``
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import torch
+from draccus import ParsingError
+from draccus.wrappers import docstring
 from lerobot.configs import parser
 from lerobot.configs.train import TrainPipelineConfig
 from lerobot.datasets.utils import cycle
@@ -61,7 +64,32 @@ def _with_defaults(arguments: list[str]) -> list[str]:
     if parser.parse_arg("config_path", arguments):
         return arguments
     given = {a.split("=", 1)[0].removeprefix("--") for a in arguments}
-    return arguments + [f"--{name}={value}" for name, value in DEFAULTS.items() if name not in given]
+    without_policy = not any(name.startswith("policy.") for name in given)  # LeRobot says that; a default would hide it
+    return arguments + [
+        f"--{name}={value}"
+        for name, value in DEFAULTS.items()
+        if name not in given and not (without_policy and name.startswith("policy."))
+    ]
+
+
+def _require_checkpoint(arguments: list[str]) -> None:
+    """Refuse a path that is neither here nor like a repo id: LeRobot would look for it on the hub."""
+    for name in ("policy.path", "config_path"):
+        value = parser.parse_arg(name, arguments)
+        if value is not None and not Path(value).exists() and value.count("/") != 1:
+            raise SystemExit(f"train: --{name} is {value!r}; allowed: what exists here, or a repo id like owner/policy")
+
+
+def _without_help_texts(*_: Any) -> docstring.AttributeDocString:
+    """What the parser collects for --help from the source of every class: most of the time that a start takes."""
+    return docstring.AttributeDocString()
+
+
+def _sentence(error: BaseException) -> str:
+    """An error on one line. The parser wraps those of options in others that only say which class it was making."""
+    while (cause := error.__cause__) and (type(error) is ParsingError or isinstance(cause, ParsingError)):
+        error = cause
+    return " ".join(str(error).split())
 
 
 def _batches(dataloader: DataLoader) -> Iterator[dict[str, Any]]:
@@ -71,8 +99,14 @@ def _batches(dataloader: DataLoader) -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    """Read our own flags, then hand over to LeRobot's trainer."""
+    """Read our own flags, then hand over to LeRobot's trainer.
+
+    Raises:
+        SystemExit: with one sentence, for what is refused before the first step.
+    """
     arguments = sys.argv[1:]
+    if asks_for_help := not {"-h", "--help"}.isdisjoint(arguments):
+        print(__doc__)
     options = FrameOptions(
         _take(arguments, "frame_cache"),
         _take_number(arguments, "frame_cache_size"),
@@ -82,21 +116,29 @@ def main() -> None:
     if threads is not None:
         torch.set_num_threads(threads)
     workers_given = any(parser.parse_arg(name, arguments) for name in ("num_workers", "config_path"))
+    _require_checkpoint(arguments)
     sys.argv[1:] = _with_defaults(arguments)
     report = TrainingReport()
 
     def make_dataset(cfg: TrainPipelineConfig) -> Dataset:
-        try:
-            dataset = make_training_dataset(cfg, options)
-        except ValueError as error:
-            raise SystemExit(f"train: {error}") from error
+        dataset = make_training_dataset(cfg, options)
         if isinstance(dataset, CachedDataset) and not workers_given:
             cfg.num_workers = 0  # a batch is a few copies from memory: worker processes only cost
         report.starts_with(cfg, dataset)
         return dataset
 
-    with closing(report), replaced(lerobot_train, make_dataset=make_dataset, cycle=_batches, **report.hooks()):
-        lerobot_train.main()
+    help_texts = {} if asks_for_help else {"get_attribute_docstring": _without_help_texts}
+    with (
+        closing(report),
+        replaced(docstring, **help_texts),
+        replaced(lerobot_train, make_dataset=make_dataset, cycle=_batches, **report.hooks()),
+    ):
+        try:
+            lerobot_train.main()
+        except (ParsingError, parser.PluginLoadError, ValueError, OSError, RuntimeError) as error:
+            if report.has_started:  # then it is no request that was wrong, and the traceback tells where it happened
+                raise
+            raise SystemExit(f"train: {_sentence(error)}") from error
 
 
 if __name__ == "__main__":

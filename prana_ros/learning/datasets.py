@@ -1,5 +1,7 @@
 """Datasets by folder or by name."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +26,32 @@ def open_dataset(name: str, **options: Any) -> LeRobotDataset:
         return LeRobotDataset(f"local/{Path(name).resolve().name}", root=name, **options)
     if Path(name).is_dir() or name.count("/") != 1:
         raise ValueError(f"{name!r} is no dataset: give a folder with {INFO_FILE}, or a repo id like owner/dataset")
-    try:
+    with one_sentence_if_missing(name):
         return LeRobotDataset(name, **options)
+
+
+@contextmanager
+def one_sentence_if_missing(name: str) -> Iterator[None]:
+    """Around what opens a dataset.
+
+    Raises:
+        ValueError: instead of what LeRobot and the hub's library raise for a dataset that cannot be had.
+    """
+    try:
+        yield
     except (OSError, HfHubHTTPError, HFValidationError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise ValueError(
             f"{name!r} is neither a folder here, nor a dataset in {HF_LEROBOT_HOME}, nor one that can be downloaded: "
             f"{reason}"
         ) from error
+
+
+def require_episodes(option: str, episodes: Iterable[int], name: str, total: int) -> None:
+    """Refuse an option that names an episode which a dataset of ``total`` episodes lacks.
+
+    Raises:
+        ValueError: if it does.
+    """
+    if unknown := sorted(set(episodes) - set(range(total))):
+        raise ValueError(f"{option} names {unknown[0]}; {name} has 0 to {total - 1}")

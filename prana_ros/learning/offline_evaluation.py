@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Subset
 
 from prana_ros.inference.prediction import LoadedPolicy
 from prana_ros.learning.chunk_samples import ChunkSamples, sample_chunks
-from prana_ros.learning.datasets import open_dataset
+from prana_ros.learning.datasets import open_dataset, require_episodes
 
 DIFFERENCES = (2, 3)
 """Second and third differences of a chunk: acceleration and jerk but for the frame rate."""
@@ -74,8 +74,7 @@ def open_for(policy: LoadedPolicy, dataset: str, episodes: Sequence[int]) -> LeR
         ValueError: if it is no dataset, or lacks an episode or one of the policy's inputs.
     """
     whole = open_dataset(dataset).meta
-    if unknown := sorted(set(episodes) - set(range(whole.total_episodes))):
-        raise ValueError(f"--episodes names {unknown[0]}; {dataset} has 0 to {whole.total_episodes - 1}")
+    require_episodes("--episodes", episodes, dataset, whole.total_episodes)
     config: Any = policy.policy.config
     wanted = {**(config.input_features or {}), **config.output_features}
     if missing := sorted(set(wanted) - set(whole.features)):

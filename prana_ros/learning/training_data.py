@@ -8,11 +8,13 @@ import torch
 from accelerate import PartialState
 from lerobot.configs.policies import PreTrainedConfig
 from lerobot.configs.train import TrainPipelineConfig
+from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.datasets.factory import make_dataset
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.utils.constants import HF_LEROBOT_HOME, HF_LEROBOT_HUB_CACHE
 from torch.utils.data import Dataset
 
+from prana_ros.learning.datasets import one_sentence_if_missing, require_episodes
 from prana_ros.policies.cached_dataset import CachedDataset, fits_on
 from prana_ros.policies.chunk_config import ChunkPolicyConfig
 from prana_ros.policies.frame_cache import open_frame_cache
@@ -53,7 +55,7 @@ def make_training_dataset(cfg: TrainPipelineConfig, options: FrameOptions) -> Da
     Raises:
         ValueError: for options that do not fit the policy, the dataset or the machine.
     """
-    dataset = make_dataset(cfg)
+    dataset = _lerobots_dataset(cfg)
     frames = None if options.folder == NOWHERE else _wanted_frames(cfg, dataset, options.size)
     if frames is None:
         if options.size:
@@ -64,6 +66,15 @@ def make_training_dataset(cfg: TrainPipelineConfig, options: FrameOptions) -> Da
     folder = Path(options.folder) if options.folder else _default_folder(dataset, frames)
     arrays = open_frame_cache(dataset, folder, frames.cameras, frames.size, frames.resize_mode)
     return CachedDataset(dataset, arrays, as_float=frames.as_float, device=_frame_device(options.device, arrays))
+
+
+def _lerobots_dataset(cfg: TrainPipelineConfig) -> LeRobotDataset:
+    wanted = cfg.dataset
+    with one_sentence_if_missing(wanted.root or wanted.repo_id):
+        if wanted.episodes is not None:
+            meta = LeRobotDatasetMetadata(wanted.repo_id, wanted.root, wanted.revision)
+            require_episodes("--dataset.episodes", wanted.episodes, wanted.repo_id, meta.total_episodes)
+        return make_dataset(cfg)
 
 
 def _default_folder(dataset: LeRobotDataset, frames: _Frames) -> Path:

@@ -81,6 +81,8 @@ class TrainingReport:
         self._bar: tqdm | None = None
         self._log: TrainingLog | None = None
         self._tracker: _Tracker | None = None
+        self.has_started = False
+        """Whether all is set up and the first step comes, or came."""
 
     def hooks(self) -> dict[str, Any]:
         """What to put in the place of which name of ``lerobot.scripts.lerobot_train``."""
@@ -107,6 +109,7 @@ class TrainingReport:
             self._log.append(tracker.line())
 
     def _make_tracker(self, *args: Any, **kwargs: Any) -> MetricsTracker:
+        self.has_started = True
         accelerator = kwargs.get("accelerator")
         if self._tracker is not None or (accelerator is not None and not accelerator.is_main_process):
             return MetricsTracker(*args, **kwargs)  # of an evaluation between, or of a process that does not report

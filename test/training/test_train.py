@@ -2,13 +2,15 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from draccus.wrappers.docstring import AttributeDocString
+from draccus.wrappers import docstring
+from lerobot.scripts import lerobot_train
 from PIL import Image
 from safetensors.torch import load_file
 from support.policies import swinging_dataset
@@ -103,8 +105,7 @@ def run(*command: str, **variables: str) -> str:
 
 @pytest.fixture
 def train_here(monkeypatch):
-    """Run the script in this process, without the seconds that the parser spends on collecting its help text."""
-    monkeypatch.setattr("draccus.wrappers.docstring.get_attribute_docstring", lambda *_, **__: AttributeDocString())
+    """Run the script in this process: PyTorch and LeRobot take seconds to import."""
     threads = torch.get_num_threads()
     before = torch.backends.cudnn.benchmark, torch.backends.cuda.matmul.allow_tf32
 
@@ -181,16 +182,17 @@ def test_decoding_in_every_step_trains_the_same(trained, dataset, tmp_path, trai
 
 
 @pytest.mark.timeout(600)
-def test_a_resumed_run_continues_the_curve(trained, train_here):
+def test_a_resumed_run_continues_the_curve(trained, tmp_path, train_here):
     """From the middle: what the first run did after that checkpoint is forgotten."""
     first = losses(trained)
-    checkpoint = trained / "checkpoints" / "000002" / "pretrained_model"
-    train_here(f"--config_path={checkpoint / 'train_config.json'}", "--resume=true", "--steps=6")
-    resumed = losses(trained)
+    output = shutil.copytree(trained, tmp_path / "run", symlinks=True)
+    config = output / "checkpoints" / "000002" / "pretrained_model" / "train_config.json"
+    train_here(f"--config_path={config}", "--resume=true", f"--output_dir={output}", "--steps=6")
+    resumed = losses(output)
     assert list(resumed) == [1, 2, 3, 4, 5, 6]
     assert (resumed[1], resumed[2]) == (first[1], first[2])
     assert resumed[4] != first[4]
-    last = (trained / "checkpoints" / "last").resolve()
+    last = (output / "checkpoints" / "last").resolve()
     assert int(last.name) == 6
     assert_plots(last)
 
@@ -252,6 +254,14 @@ def test_two_processes_share_a_cache_and_train_together(dataset, tmp_path):
     assert_plots(output / "checkpoints" / "last")
 
 
+def refusal(train_here, *arguments: str) -> str:
+    """The one sentence with which the script ends."""
+    with pytest.raises(SystemExit, match=r"^train: ") as refused:
+        train_here(*arguments)
+    assert len(str(refused.value).splitlines()) == 1
+    return str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -260,10 +270,44 @@ def test_two_processes_share_a_cache_and_train_together(dataset, tmp_path):
         (["--frame_cache_size=32", "--frame_cache=none"], "--frame_cache_size is 32, but these frames are not cached"),
         (["--frame_cache_device=gpu"], "--frame_cache_device is 'gpu', which is not available here"),
         (['--policy.camera_order=["observation.images.top"]'], "the dataset has no camera observation.images.top"),
+        (["--policy.dim=17"], "dim must be even and a multiple of num_heads = 2, got 17"),
+        (["--policy.dim=wide"], "`policy.dim`: Couldn't parse 'wide' into an int"),
+        (["--policy.chunk_size=13"], "chunk_size is 13, but the longest episode has 12 frames"),
+        (["--dataset.episodes=[0,7]"], "--dataset.episodes names 7; test/swinging has 0 to 1"),
+        (["--dataset.root=no/where"], "'no/where' is neither a folder here, nor a dataset in"),
+        (["--output_dir=training"], "Output directory training already exists"),
     ],
 )
-def test_bad_requests_are_one_sentence(arguments, sentence, dataset, tmp_path, train_here):
-    with pytest.raises(SystemExit, match=r"^train: ") as refused:
-        train_here(*where(dataset, tmp_path / "run"), *TINY, *arguments)
-    assert sentence in str(refused.value)
-    assert len(str(refused.value).splitlines()) == 1
+def test_bad_requests_are_one_sentence(arguments, sentence, dataset, tmp_path, train_here, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert sentence in refusal(train_here, *where(dataset, tmp_path / "run"), *TINY, *arguments)
+
+
+@pytest.mark.parametrize("option", ["--policy.path", "--config_path"])
+def test_a_checkpoint_that_is_not_there_is_one_sentence(option, dataset, tmp_path, train_here):
+    said = refusal(train_here, *where(dataset, tmp_path / "run"), f"{option}=no/such/place")
+    assert said == f"train: {option} is 'no/such/place'; allowed: what exists here, or a repo id like owner/policy"
+
+
+def test_no_policy_is_one_sentence(dataset, tmp_path, train_here):
+    assert "Policy is not configured" in refusal(train_here, *where(dataset, tmp_path / "run"))
+
+
+def test_what_fails_in_a_step_keeps_its_traceback(dataset, tmp_path, train_here, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(lerobot_train, "update_policy", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        train_here(*where(dataset, tmp_path / "run"), *TINY)
+
+
+def test_the_parser_collects_its_help_texts_only_for_help(train_here, monkeypatch, capsys):
+    collect, used = docstring.get_attribute_docstring, []
+    monkeypatch.setattr(lerobot_train, "main", lambda: used.append(docstring.get_attribute_docstring))
+    train_here("--steps=1")
+    assert "--frame_cache_size=PIXELS" not in capsys.readouterr().out
+    train_here("--help")
+    assert "--frame_cache_size=PIXELS" in capsys.readouterr().out
+    assert used[0] is not collect
+    assert used[1] is collect
