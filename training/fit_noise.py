@@ -57,7 +57,9 @@ def refit(dataset: str, checkpoint: Path) -> str:
         for name in LEARNED:
             refitted.pop(name)
     weights.update(refitted)
-    save_file(weights, checkpoint / WEIGHTS_FILE, metadata={"format": "pt"})
+    partial = checkpoint / f"{WEIGHTS_FILE}.partial"  # whole before it replaces what took hours to train
+    save_file(weights, partial, metadata={"format": "pt"})
+    partial.replace(checkpoint / WEIGHTS_FILE)
     return f"noise fitted to {fit.num_chunks} chunks, shrinkage {fit.shrinkage:.3g}"
 
 

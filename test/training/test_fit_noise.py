@@ -1,7 +1,5 @@
 """The command that refits an existing checkpoint's noise."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +10,6 @@ from safetensors.torch import load_file, save_file
 from support.policies import FLOW_KINDS, swinging_dataset, tiny_config
 from support.scripts import load_script
 
-ROOT = Path(__file__).parents[2]
 NAME = "Siddarth09/PRANA"
 fit_noise = load_script("training/fit_noise.py")
 
@@ -77,20 +74,28 @@ def test_a_second_fit_changes_nothing(dataset, tmp_path):
     assert (checkpoint / "model.safetensors").read_bytes() == first
 
 
-@pytest.mark.timeout(600)
-def test_the_published_command_finds_the_dataset_by_its_name(home, dataset, tmp_path):
+def test_a_fit_that_cannot_be_written_leaves_the_checkpoint_as_it_was(dataset, tmp_path, monkeypatch):
+    checkpoint = save_checkpoint("prana_v2", dataset, tmp_path)
+    before = (checkpoint / "model.safetensors").read_bytes()
+
+    def full_disk(weights, path, **_):
+        Path(path).write_bytes(b"half of it")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(fit_noise, "save_file", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        fit_noise.refit(str(dataset.root), checkpoint)
+    assert (checkpoint / "model.safetensors").read_bytes() == before
+
+
+def test_the_published_command_finds_the_dataset_by_its_name(home, dataset, tmp_path, monkeypatch, capsys):
+    for module in ("lerobot.datasets.dataset_metadata", "prana_ros.learning.datasets"):
+        monkeypatch.setattr(f"{module}.HF_LEROBOT_HOME", home)
     checkpoint = save_checkpoint("prana_v2", dataset, tmp_path)
     lose_noise(checkpoint)
-    done = subprocess.run(
-        [sys.executable, "training/fit_noise.py", "--dataset", NAME, "--checkpoint", str(checkpoint)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        env={**os.environ, "HF_LEROBOT_HOME": str(home), "HF_HUB_OFFLINE": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    assert "noise fitted to 41 chunks" in done.stdout
+    monkeypatch.setattr(sys, "argv", ["fit_noise.py", "--dataset", NAME, "--checkpoint", str(checkpoint)])
+    assert fit_noise.main() == 0
+    assert "noise fitted to 41 chunks" in capsys.readouterr().out
     assert bool(load_file(checkpoint / "model.safetensors")["noise.noise_is_fitted"])
 
 
