@@ -7,6 +7,7 @@ is a :class:`prana_ros.policies.cached_dataset.CachedDataset`.
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,16 @@ def _frames(dataset: LeRobotDataset, camera: str) -> Iterator[tuple[int, Tensor]
             yield rows[index], torch.from_numpy(image).permute(2, 0, 1) / 255
 
 
+def _require_space(folder: Path, frames: int, cameras: list[str], size: int) -> None:
+    """Refuse to fill a disk: a memory-mapped file that finds none left ends the process without a word."""
+    needed = frames * len(cameras) * 3 * size * size
+    if needed > (free := shutil.disk_usage(folder).free):
+        raise ValueError(
+            f"{frames} frames of {len(cameras)} cameras at {size} x {size} take {needed / 1e9:.3g} GB in {folder}, "
+            f"where {free / 1e9:.3g} GB are free"
+        )
+
+
 def _fill(folder: Path, dataset: LeRobotDataset, cameras: list[str], size: int, resize_mode: str) -> None:
     progress = tqdm(total=len(dataset) * len(cameras), desc="Decoding frames", unit="frame")
     for camera in cameras:
@@ -123,7 +134,7 @@ def open_frame_cache(
     this at a time; others that come meanwhile wait and then find it done.
 
     Raises:
-        ValueError: if the dataset lacks a camera, or a video lacks a frame.
+        ValueError: if the dataset lacks a camera, a video lacks a frame or the disk has no room for them.
     """
     if unknown := set(cameras) - set(dataset.meta.camera_keys):
         known = ", ".join(dataset.meta.camera_keys) or "none"
@@ -132,8 +143,10 @@ def open_frame_cache(
     with FileLock(folder / LOCK):
         description = _description(dataset, cameras, size, resize_mode)
         mark = folder / DESCRIPTION
-        if not mark.is_file() or json.loads(mark.read_text()) != description:
+        text = json.dumps(description, indent=2)
+        if not mark.is_file() or mark.read_text() != text:
+            _require_space(folder, len(dataset), cameras, size)
             mark.unlink(missing_ok=True)
             _fill(folder, dataset, cameras, size, resize_mode)
-            mark.write_text(json.dumps(description, indent=2))
+            mark.write_text(text)
         return {camera: np.lib.format.open_memmap(folder / f"{camera}.npy", "r") for camera in cameras}

@@ -1,5 +1,6 @@
-import json
+import shutil
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,9 +31,12 @@ def test_a_cache_is_reused_until_the_dataset_or_the_size_changes(dataset, tmp_pa
     assert not np.all(smaller[TABLE][0] == 7)
 
 
-def test_a_cache_that_was_not_finished_is_made_again(dataset, tmp_path):
+@pytest.mark.parametrize("description", ['{"frames": 0}', '{"dataset": "test/sw', None])
+def test_a_cache_that_was_not_finished_is_made_again(description, dataset, tmp_path):
     open_frame_cache(dataset, tmp_path, [TABLE], SIZE, "stretch")
-    (tmp_path / "frames.json").write_text(json.dumps({"frames": 0}))
+    (tmp_path / "frames.json").unlink()
+    if description:
+        (tmp_path / "frames.json").write_text(description)
     np.save(tmp_path / f"{TABLE}.npy", np.zeros((1, 3, SIZE, SIZE), np.uint8))
     frames = open_frame_cache(dataset, tmp_path, [TABLE], SIZE, "stretch")[TABLE]
     assert len(frames) == len(dataset)
@@ -63,3 +67,14 @@ def test_a_second_process_waits_for_the_one_that_fills(dataset, tmp_path):
 def test_an_unknown_camera_is_refused_in_one_sentence(dataset, tmp_path):
     with pytest.raises(ValueError, match=f"no camera observation.images.top; its cameras: {TABLE}, {WRIST}"):
         open_frame_cache(dataset, tmp_path, ["observation.images.top"], SIZE, "stretch")
+
+
+def test_a_disk_without_room_is_refused_before_anything_is_written(dataset, tmp_path, monkeypatch):
+    needed = len(dataset) * 3 * SIZE * SIZE
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=needed - 1))
+    sentence = "11 frames of 1 cameras at 32 x 32 take 3.38e-05 GB in .*, where 3.38e-05 GB are free"
+    with pytest.raises(ValueError, match=sentence):
+        open_frame_cache(dataset, tmp_path, [TABLE], SIZE, "stretch")
+    assert not list(tmp_path.glob("*.npy*"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=needed))
+    assert len(open_frame_cache(dataset, tmp_path, [TABLE], SIZE, "stretch")[TABLE]) == len(dataset)
