@@ -95,7 +95,7 @@ def _warn(repo_id: str, trained: list[int] | None, episodes: list[int]) -> None:
     elif seen := sorted(set(trained) & set(episodes)):
         print(
             f"{len(seen)} of {len(episodes)} episodes are not held out: the checkpoint was trained on {repo_id} with "
-            f"episode {seen[0]} among others.",
+            f"episode {seen[0]} among others, unless this is another dataset.",
             file=sys.stderr,
         )
 

@@ -12,6 +12,11 @@ from support.checkpoints import save_act, save_diffusion, save_prana
 from support.policies import NAMES, swinging_dataset
 from support.scripts import load_script
 
+from prana_ros.inference.checkpoint import load_policy
+from prana_ros.inference.prediction import LoadedPolicy
+from prana_ros.learning.datasets import open_dataset
+from prana_ros.learning.offline_evaluation import collect, open_for
+
 evaluate_offline = load_script("training/evaluate_offline.py")
 
 
@@ -61,7 +66,29 @@ def test_any_policy_is_compared_with_its_held_out_episodes(save, horizon, datase
             picture.verify()
 
 
-def test_episodes_that_were_trained_on_are_warned_about(dataset, tmp_path, evaluate):
+@pytest.mark.parametrize("save", [save_prana, save_diffusion])
+def test_chunks_are_compared_with_the_actions_from_their_own_frames_time_on(save, dataset, tmp_path, monkeypatch):
+    """Diffusion's items begin a step before. The policy is one that predicts the state it has observed last."""
+    policy = load_policy(save(tmp_path / "policy"), "cpu")
+
+    def keep_still(self, history, seed):
+        return history[-1]["observation.state"][:, None].expand(-1, 8, -1)
+
+    monkeypatch.setattr(LoadedPolicy, "predict_batch", keep_still)
+    rows = [0, 13, 14, 20, 23]  # of episodes 0 and 2
+    (samples,) = collect(policy, open_for(policy, str(dataset), [0, 2]), rows, seeds=1)
+    table = open_dataset(str(dataset)).hf_dataset.with_format("numpy")
+    actions, states = (np.split(np.stack(table[key][:]), [14, 26]) for key in ("action", "observation.state"))
+    for n, (episode, frame) in enumerate([(0, 0), (0, 13), (2, 0), (2, 6), (2, 9)]):
+        expected = actions[episode][frame : frame + 8]
+        np.testing.assert_array_equal(samples.is_pad[n], np.arange(8) >= len(expected))
+        np.testing.assert_array_equal(samples.demonstrated[n, : len(expected)], expected)
+        np.testing.assert_array_equal(samples.predicted[0, n], np.tile(states[episode][frame], (8, 1)))
+
+
+def test_episodes_that_were_trained_on_are_warned_about(dataset, tmp_path, evaluate, monkeypatch):
+    for picture in ("plot_error", "plot_chunks"):
+        monkeypatch.setattr(evaluate_offline, picture, lambda *_: None)  # a second each
     checkpoint = save_prana(tmp_path / "policy")
     train_config(checkpoint, [0, 1])
     code, said = evaluate(checkpoint, "--dataset", dataset, "--episodes=1-2", "--stride=9", "--seeds=1")
