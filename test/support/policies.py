@@ -1,6 +1,7 @@
 """Small policies, batches and datasets for the tests of the policies."""
 
 import inspect
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -115,38 +116,47 @@ def wake(policy: torch.nn.Module, seed: int = 0) -> None:
             parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.05)
 
 
-def swinging_dataset(
-    root: Path, lengths: tuple[int, ...] = (30, 25, 4), *, video: bool = False, amplitude: float = 20.0
+def write_dataset(
+    root: Path, repo_id: str, episodes: Iterable[Iterable[dict[str, Any]]], fps: int = FPS, *, video: bool = False
 ) -> LeRobotDataset:
-    """Joints that swing smoothly, and a white square that follows the first of them."""
-    names = [f"{name}.pos" for name in NAMES]
+    """A dataset of these episodes' frames (pictures 64 x 48), on any LeRobot that the tests run on."""
     image = {"dtype": "video" if video else "image", "shape": (48, 64, 3), "names": ["height", "width", "channels"]}
-    joints = {"dtype": "float32", "shape": (6,), "names": names}
+    joints = {"dtype": "float32", "shape": (6,), "names": [f"{name}.pos" for name in NAMES]}
     features = {"observation.state": joints, "action": joints, TABLE: image, WRIST: image}
     # LeRobot 0.6 wants an encoder's whole configuration instead of the codec's name.
     codec = {"vcodec": "h264"} if "vcodec" in inspect.signature(LeRobotDataset.create).parameters else {}
     dataset = LeRobotDataset.create(
-        "test/swinging", FPS, features, root=root, robot_type="so_follower", use_videos=video, **codec
+        repo_id, fps, features, root=root, robot_type="so_follower", use_videos=video, **codec
     )
-    rng = np.random.default_rng(0)
-    columns = np.linspace(0, 255, 64).astype(np.uint8)
-    for length in lengths:
-        phase = rng.uniform(0, 6, 6)
-        for i in range(length):
-            frame = np.zeros((48, 64, 3), np.uint8)
-            frame[..., 0] = columns
-            frame[..., 1] = 8 * i % 256
-            position = int(28 + 20 * np.sin(i / FPS + phase[0]))
-            frame[16:32, position : position + 8] = 255
-            dataset.add_frame(
-                {
-                    "observation.state": (amplitude * np.sin(i / FPS + phase)).astype(np.float32),
-                    "action": (amplitude * np.sin((i + 1) / FPS + phase)).astype(np.float32),
-                    TABLE: frame,
-                    WRIST: frame[::-1].copy(),
-                    "task": "swing",
-                }
-            )
+    for frames in episodes:
+        for frame in frames:
+            dataset.add_frame(frame)
         dataset.save_episode()
     dataset.finalize()
-    return LeRobotDataset("test/swinging", root=root, video_backend="pyav")
+    return LeRobotDataset(repo_id, root=root, video_backend="pyav")
+
+
+def swinging_dataset(
+    root: Path, lengths: tuple[int, ...] = (30, 25, 4), *, video: bool = False, amplitude: float = 20.0
+) -> LeRobotDataset:
+    """Joints that swing smoothly, and a white square that follows the first of them."""
+    rng = np.random.default_rng(0)
+    episodes = (_swing(length, rng.uniform(0, 6, 6), amplitude) for length in lengths)
+    return write_dataset(root, "test/swinging", episodes, video=video)
+
+
+def _swing(length: int, phase: np.ndarray, amplitude: float) -> Iterator[dict[str, Any]]:
+    columns = np.linspace(0, 255, 64).astype(np.uint8)
+    for i in range(length):
+        frame = np.zeros((48, 64, 3), np.uint8)
+        frame[..., 0] = columns
+        frame[..., 1] = 8 * i % 256
+        position = int(28 + 20 * np.sin(i / FPS + phase[0]))
+        frame[16:32, position : position + 8] = 255
+        yield {
+            "observation.state": (amplitude * np.sin(i / FPS + phase)).astype(np.float32),
+            "action": (amplitude * np.sin((i + 1) / FPS + phase)).astype(np.float32),
+            TABLE: frame,
+            WRIST: frame[::-1].copy(),
+            "task": "swing",
+        }
