@@ -82,16 +82,19 @@ class CachedDataset(torch.utils.data.Dataset):
         return self.with_images(self._without_images(indices))
 
     def with_images(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """A batch of this dataset with images in place of their row numbers, on the device of the frames.
+        """A batch of this dataset with images in place of their row numbers, on the batch's device.
 
-        A batch that has its images is returned as it is.
+        They are picked where the frames are. A batch that has its images is returned as it is.
         """
         images = {}
         for camera, frames in self._frames.items():
             rows = batch[camera]
             if rows.dtype is not torch.long:
                 return batch
-            chosen = frames[rows] if isinstance(frames, Tensor) else torch.from_numpy(frames[rows.numpy()])
+            if isinstance(frames, Tensor):
+                chosen = frames[rows.to(frames.device)].to(rows.device)
+            else:
+                chosen = torch.from_numpy(frames[rows.numpy()])
             images[camera] = chosen.float() / 255 if self._as_float else chosen
         return {**batch, **images}
 

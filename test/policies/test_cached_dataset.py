@@ -1,5 +1,8 @@
 """Batches from memory against the items that LeRobot's own dataset gives."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,8 @@ from lerobot.datasets.factory import resolve_delta_timestamps
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.policies.act.configuration_act import ACTConfig
 from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
-from support.policies import TABLE, WRIST, swinging_dataset, tiny_config
+from support.policies import TABLE, WRIST, tiny_config, write_dataset
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.data import DataLoader, default_collate
 
 from prana_ros.policies.cached_dataset import CachedDataset
@@ -26,8 +30,18 @@ POLICIES = {
 @pytest.fixture(scope="module", params=[False, True], ids=["images", "video"])
 def root(request, tmp_path_factory):
     root = tmp_path_factory.mktemp("cached") / "swinging"
-    swinging_dataset(root, lengths=(12, 9), video=request.param)
+    rng = np.random.default_rng(0)
+    write_dataset(root, "test/swinging", (frames(length, rng) for length in (12, 9)), video=request.param)
     return root
+
+
+def frames(length: int, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
+    """Random numbers, plain colours, and tasks that come and go."""
+    for i in range(length):
+        colours = np.broadcast_to(rng.integers(256, size=(2, 1, 1, 3), dtype=np.uint8), (2, 48, 64, 3))
+        state, action = rng.normal(size=(2, 6)).astype(np.float32)
+        pictures = dict(zip(CAMERAS, colours, strict=True))
+        yield {"observation.state": state, "action": action, **pictures, "task": ("swing", "rest", "beckon")[i % 3]}
 
 
 def load(root, policy="prana", **options) -> LeRobotDataset:
@@ -111,6 +125,15 @@ def test_images_are_made_where_the_frames_are(root, tmp_path):
     images = data.with_images(on_device)[TABLE]
     assert images.device == meta
     assert images.shape == (len(data), 3, SIZE, SIZE)
+
+
+def test_images_from_the_host_come_to_a_batch_on_a_gpu(root, tmp_path):
+    """PyTorch's fake tensors know of devices that the machine lacks."""
+    data = cached(load(root), tmp_path, device=torch.device("cpu"), as_float=True)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        batch = data.with_images({camera: torch.zeros(4, dtype=torch.long, device="cuda") for camera in CAMERAS})
+    assert batch[TABLE].device.type == "cuda"
+    assert batch[TABLE].shape == (4, 3, SIZE, SIZE)
 
 
 def test_more_frames_than_are_copied_at_a_time(root, tmp_path, monkeypatch):
