@@ -43,7 +43,8 @@ class ChunkPolicyConfig(PreTrainedConfig):
             below 1 for pretrained weights, 1 for a backbone that starts from nothing.
         joint_names, fps, state_min, state_max: taken from the training dataset, for the checkpoint gate.
         units: of the dataset's joints; ``degrees`` (gripper 0…100) or ``m100_100``.
-        pretrained_revision: LeRobot 0.6's own. Known here too, so that 0.5 reads what 0.6 has saved.
+        pretrained_revision: LeRobot 0.6's own. Known here too, so that 0.5 reads what 0.6
+            has saved. (The parser of --help takes what follows the last attribute for its help, if it is a quotation.)
     """
 
     chunk_size: int = 50
