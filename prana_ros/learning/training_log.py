@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 METRICS_FILE = "metrics.jsonl"
 SMOOTHED_POINTS = 50
@@ -73,6 +73,7 @@ def plot_loss(metrics: list[dict[str, Any]], path: Path) -> None:
     lower.plot(step, [line["lr"] for line in metrics], color="tab:orange", marker=marker)
     lower.set_ylabel("learning rate")
     lower.set_xlabel("step")
+    lower.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axis in (upper, lower):
         axis.grid(color="0.85", linewidth=0.5)
     canvas.print_png(str(path))
