@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from support.checkpoints import save_act, save_diffusion, save_prana
 from support.policies import NAMES, swinging_dataset
@@ -30,11 +31,13 @@ def dataset(tmp_path_factory) -> Path:
 @pytest.fixture
 def evaluate(monkeypatch, capsys):
     def call(*arguments: object):
-        monkeypatch.setattr(sys, "argv", ["evaluate_offline.py", *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", ["evaluate_offline.py", "--threads=1", *map(str, arguments)])
         code = evaluate_offline.main()
         return code, capsys.readouterr()
 
-    return call
+    threads = torch.get_num_threads()
+    yield call
+    torch.set_num_threads(threads)
 
 
 def train_config(checkpoint: Path, episodes: list[int] | None) -> None:

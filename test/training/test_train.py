@@ -107,6 +107,7 @@ def run(*command: str, **variables: str) -> str:
 def train_here(monkeypatch):
     """Run the script in this process: PyTorch and LeRobot take seconds to import."""
     threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # two would wait for each other wherever the machine is busy
     before = torch.backends.cudnn.benchmark, torch.backends.cuda.matmul.allow_tf32
 
     def call(*arguments: str) -> None:
