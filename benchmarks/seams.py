@@ -19,7 +19,7 @@ from benchmarks.toys.gaussian import METHODS, Continuation, matern_covariance
 from prana_ros.inference.checkpoint import load_policy
 from prana_ros.inference.prediction import LoadedPolicy, PolicyInput
 from prana_ros.policies import flow_policy
-from prana_ros.policies.inpainting import inpainting_gains
+from prana_ros.policies.inpainting import PLAN_ERROR, inpainting_gains
 from prana_ros.simulation.lockstep import Observed, run_lockstep
 from prana_ros.simulation.scene import scene_distribution
 
@@ -35,12 +35,18 @@ def _without_error(*arguments: torch.Tensor, error: torch.Tensor) -> torch.Tenso
     return inpainting_gains(*arguments)
 
 
+def _with_error(relative: float, *arguments: torch.Tensor, error: torch.Tensor) -> torch.Tensor:
+    return inpainting_gains(*arguments, error=relative / PLAN_ERROR * error)
+
+
 def _no_gains(*arguments: torch.Tensor, error: torch.Tensor) -> torch.Tensor:
     return torch.zeros_like(inpainting_gains(*arguments))
 
 
 TWIN_METHODS: dict[str, Callable[..., torch.Tensor] | None] = {
     "as deployed": inpainting_gains,
+    "M_t with E = C": functools.partial(_with_error, 1.0),
+    "M_t with E = C/10": functools.partial(_with_error, 0.1),
     "M_t without E": _without_error,
     "overwriting": _no_gains,
     "no prefix": None,

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from prana_ros.policies.flow_matching import euler, time_grid
-from prana_ros.policies.inpainting import Inpainting, inpainting_gains
+from prana_ros.policies.inpainting import PLAN_ERROR, Inpainting, inpainting_gains
 
 METHODS = ("regression", "uncertain", "constant", "overwrite", "none")
-"""How a chunk takes account of its prefix: M_t with true given actions; M_t with E = C, as policies use it; the
-regression in the noise at every time, the published variant; the given entries set and the others left; nothing at
+"""How a chunk takes account of its prefix: M_t with true given actions; M_t with an error of them, as in the policies;
+the regression in the noise at every time, the published variant; the given entries set and the others left; nothing at
 all, the prefix only put in front of a chunk that knows nothing of it."""
 
 
@@ -112,7 +112,7 @@ class Continuation:
         covariance, noise = torch.tensor(self.covariance), torch.tensor(self.noise)
         if method == "constant":
             return inpainting_gains(noise, noise, times, self.given).double()
-        error = covariance if method == "uncertain" else None
+        error = PLAN_ERROR * covariance if method == "uncertain" else None
         gains = inpainting_gains(noise, covariance, times, self.given, error).double()
         return torch.zeros_like(gains) if method == "overwrite" else gains
 

@@ -22,7 +22,7 @@ from prana_ros.policies.flow_matching import (
     velocity_target,
 )
 from prana_ros.policies.flow_network import Context, FlowNetwork
-from prana_ros.policies.inpainting import Inpainting, inpainting_gains
+from prana_ros.policies.inpainting import PLAN_ERROR, Inpainting, inpainting_gains
 from prana_ros.policies.saved_statistics import saved_action_statistics
 
 logger = logging.getLogger(__name__)
@@ -151,7 +151,8 @@ class FlowPolicy(ChunkPolicy):
         if key not in self._gains:
             times = time_grid(steps, shift)[1:]
             correlation, covariance = self.noise.correlation(), self.noise.covariance
-            self._gains[key] = inpainting_gains(correlation, covariance, times, given, error=covariance)
+            error = PLAN_ERROR * covariance
+            self._gains[key] = inpainting_gains(correlation, covariance, times, given, error=error)
             if len(self._gains) > MAX_CACHED_GAINS:
                 self._gains.popitem(last=False)
         return self._gains[key]

@@ -14,11 +14,11 @@ entries. On Gaussian chunks (benchmarks/seams.py) a floor of 0.05 moves the cont
 deviations, 0.01 by 0.05 to 0.13; below 0.003 what the 10 Euler steps leave is larger. At 0.0025 the floor still adds
 t²·(1 − β) = 3e-6 to each eigenvalue, more than C's rounding error where no variance is above 1.
 
-That takes the given actions for true ones. In closed loop they are an older prediction, as uncertain as the new one:
-what sets them apart from the new prediction is as much their error as its own. With an error of covariance E_OO, here
-E = C, the regression on what is known of the true actions is
+That takes the given actions for true ones. In closed loop they are an older prediction: what sets them apart from the
+new one is their error as well as its own. With an error of covariance E_OO the regression on what is known of the true
+actions is
 
-    M_t = S_t,UO·(S_t,OO + (1 − t)²·E_OO)⁻¹.
+    M_t = S_t,UO·(S_t,OO + (1 − t)²·E_OO)⁻¹,    E = PLAN_ERROR·C in the policies.
 
 Without E a policy that replans often goes on along its older predictions' errors instead of correcting them.
 """
@@ -27,6 +27,9 @@ import torch
 from torch import Tensor
 
 TIME_FLOOR = 0.0025
+PLAN_ERROR = 0.5
+"""Variance of the running plan's error relative to a new prediction's. Found in closed loop (benchmarks/seams.py): at 1
+seams are rougher than 1.4 times a chunk's own steps, at 0.1 episodes fail."""
 
 
 def inpainting_gains(
