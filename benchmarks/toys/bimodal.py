@@ -3,6 +3,7 @@
 A chunk is a path of 16 points in the plane, from (−1, 0) to (1, 0). The state and the picture are always the same.
 """
 
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,7 @@ POINTS = 16
 OBSTACLE_RADIUS = 0.25
 CAMERA = "observation.images.table"
 IMAGE_SIDE = 32
-BATCH = 8
-WIDTHS = {"prana_v1": 48, "prana_v2": 48, "prana_v3": 64}
+WIDTHS = {"prana_v1": 64, "prana_v2": 64, "prana_v3": 96}
 """v3 is v2 with another backbone and width; the toy's pictures need no backbone."""
 
 
@@ -71,8 +71,10 @@ def small_policy(kind: str) -> Any:
     return get_policy_class(kind)(PreTrainedConfig.get_choice_class(kind)(**values))
 
 
-def train(kind: str, paths: np.ndarray, steps: int = 400, seed: int = 0) -> Any:
-    """A policy of a kind, trained on the paths of :func:`demonstrations`.
+def train(
+    kind: str, paths: np.ndarray, *, steps: int = 400, batch: int = 8, learning_rate: float = 3e-3, seed: int = 0
+) -> Any:
+    """A policy of a kind with its averaged weights, trained on the paths of :func:`demonstrations`.
 
     Each batch has paths with their mirror images: where both ways are equally frequent the L1 loss is flat between
     them, and batches that are not balanced would push v1 to and fro there.
@@ -84,18 +86,21 @@ def train(kind: str, paths: np.ndarray, steps: int = 400, seed: int = 0) -> Any:
     if isinstance(policy, FlowPolicy):
         policy.noise.set_fit(fit_noise(chunks, POINTS, policy.config.noise_beta), normalisation)
     actions = torch.tensor(chunks, dtype=torch.float32)
-    optimizer = torch.optim.AdamW(policy.get_optim_params(), lr=3e-3, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
+    optimizer = torch.optim.AdamW(policy.get_optim_params(), lr=learning_rate, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
     policy.train()
     for _ in range(steps):
-        above = torch.randperm(len(actions) // 2)[: BATCH // 2]
+        above = torch.randperm(len(actions) // 2)[: batch // 2]
         chosen = torch.cat([above, above + len(actions) // 2])
-        loss, _ = policy({**observation(BATCH), "action": actions[chosen]})
+        loss, _ = policy({**observation(batch), "action": actions[chosen]})
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-    return policy.eval()
+        policy.update()
+    with TemporaryDirectory() as folder:  # what a checkpoint deploys
+        policy.save_pretrained(folder)
+        return type(policy).from_pretrained(folder)
 
 
 def sample(policy: Any, paths: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
@@ -104,6 +109,11 @@ def sample(policy: Any, paths: np.ndarray, count: int, seed: int = 0) -> np.ndar
     normalisation = statistics(paths)
     chunks = policy.predict_action_chunk(observation(count)).double().numpy()
     return chunks * normalisation.std + normalisation.mean
+
+
+def roughness(paths: np.ndarray) -> float:
+    """Root mean square second difference of paths (n, 16, 2)."""
+    return float(np.sqrt(np.square(np.diff(paths, n=2, axis=1)).mean()))
 
 
 def passes_above(paths: np.ndarray) -> np.ndarray:
