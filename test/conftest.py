@@ -21,8 +21,11 @@ _DIRECTORY = Path(tempfile.mkdtemp(prefix="prana_ros_test_"))
 _DOMAIN_LOCK = isolate(_DIRECTORY)
 
 # How long an example takes says nothing here: the machine is shared with the processes of other tests.
-settings.register_profile("shared_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("shared_machine")
+# The same examples in every run: whether a change passes is not a matter of luck. Others: --hypothesis-profile=explore
+_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("explore", _MACHINE)
+settings.register_profile("repeatable", _MACHINE, derandomize=True)
+settings.load_profile("repeatable")
 
 _REAL_TIME = (
     "nodes",

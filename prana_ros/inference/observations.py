@@ -122,7 +122,7 @@ class InputStream:
             self.lost += self._missing(gap)
 
     def _missing(self, gap: int) -> int:
-        """Frames missing in a gap; jitter below three quarters of a period is none."""
+        """Frames missing in a gap. One below 1.75 periods is jitter: stamps may be off by an eighth of a period."""
         ratio = gap / self.period_ns
         return round(ratio) - 1 if ratio > _LOST_RATIO else 0
 

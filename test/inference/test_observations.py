@@ -111,10 +111,11 @@ def test_lost_frames_are_the_gaps_in_the_stamps(count, data):
 
 
 @given(st.lists(st.integers(-2, 2), min_size=30, max_size=60))
-def test_jitter_is_no_loss(jitter):
+def test_jitter_of_an_eighth_of_a_period_is_no_loss(jitter):
+    """Gaps are 12 to 20 ms then: even the largest is below 1.75 times whichever the median is."""
     stream = InputStream(JOINT_STATES, NANOSECONDS)
     for i, offset in enumerate(jitter):
-        stream.add(EPOCH + i * 10 * MS + offset * MS, None)
+        stream.add(EPOCH + i * 16 * MS + offset * MS, None)
     assert stream.lost == 0
 
 
