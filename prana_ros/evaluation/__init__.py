@@ -1,0 +1,1 @@
+"""Closed-loop evaluation on the twin: episodes, their figures, and what they say about a policy."""
