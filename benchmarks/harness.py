@@ -2,8 +2,6 @@
 
 import datetime
 import json
-import os
-import platform
 import shlex
 import statistics
 import sys
@@ -12,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from prana_ros.machine import machine
+
 RESULTS = Path(__file__).parent / "results"
-_LOAD_BEFORE = os.getloadavg()[0]
 
 
 @dataclass(frozen=True)
@@ -82,19 +81,6 @@ def write_result(name: str, figures: Sequence[Figure], command: str | None = Non
     return path
 
 
-def machine() -> dict[str, object]:
-    """Return what a figure of this machine depends on."""
-    cores = len(os.sched_getaffinity(0))
-    return {
-        "processor": _processor(),
-        "cores": cores,
-        "memory_GiB": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "load_before": round(_LOAD_BEFORE, 2),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-    }
-
-
 def table(results: Sequence[dict]) -> str:
     """Return the figures of several results as one table."""
     rows = [("benchmark", "figure", "value", "unit", "goal", "holds")]
@@ -111,10 +97,3 @@ def table(results: Sequence[dict]) -> str:
 
 def _make_arguments() -> list[str]:
     return [f"ARGS={shlex.join(sys.argv[1:])}"] if len(sys.argv) > 1 else []
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()

@@ -1,7 +1,6 @@
 """``prana demo``: the packaged policy on the twin, and a report of what it did."""
 
 import argparse
-import platform
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from prana_ros.cli.deploy import graph_of, output_folder, with_real_time_factor
 from prana_ros.cli.session import run_graph
 from prana_ros.cli.terminal import Terminal
 from prana_ros.graph import TWIN_CAMERAS, DeployOptions
+from prana_ros.machine import machine
 from prana_ros.nodes.observer import observe_motion, observe_reports
 from prana_ros.report.log import RunLog
 from prana_ros.report.plot import plot_joints
@@ -126,7 +126,7 @@ def _report(
     terminal.say(f"{'start':<11}the arm moved after {wait:.1f} s" if wait else f"{'start':<11}the arm never moved")
     log.write(
         folder / "log.json",
-        machine=f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}",
+        machine=machine(),
         date=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         policy=options.policy_path,
         scene=options.scene,
