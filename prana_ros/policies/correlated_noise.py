@@ -23,6 +23,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from prana_ros.policies.precision import full_precision
+
 JITTER = 1e-6
 CONSTANT_STD = 1e-6
 NORMALIZER_EPSILON = 1e-8  # LeRobot's NormalizerProcessorStep adds it to the standard deviation
@@ -185,7 +187,8 @@ class CorrelatedNoise(nn.Module):
         flat = residuals.flatten(1).to(self.covariance.dtype)
         k = int(self.residual_updates)
         decay = min(RESIDUAL_DECAY, (1 + k) / (10 + k))
-        self.covariance.lerp_(flat.T @ flat / len(flat), 1 - decay)
+        with full_precision(flat):
+            self.covariance.lerp_(flat.T @ flat / len(flat), 1 - decay)
         self.residual_updates += 1
 
     def correlation(self) -> Tensor:
@@ -195,7 +198,8 @@ class CorrelatedNoise(nn.Module):
 
     def colour(self, white: Tensor) -> Tensor:
         """ε = L·z for white noise (..., H, A)."""
-        return (white.flatten(-2) @ self.cholesky.T).view_as(white)
+        with full_precision(white):  # rounded noise would not be smooth
+            return (white.flatten(-2) @ self.cholesky.T).view_as(white)
 
     def sample(self, *shape: int, generator: torch.Generator | None = None) -> Tensor:
         """Noise chunks (*shape, H, A), on the buffers' device unless the generator is on another."""

@@ -5,6 +5,7 @@ from lerobot.utils.constants import OBS_STATE
 from torch import Tensor, nn
 
 from prana_ros.policies.chunk_config import ChunkPolicyConfig
+from prana_ros.policies.precision import full_precision
 from prana_ros.policies.vision import VisionEncoder
 
 
@@ -30,5 +31,6 @@ class ObservationNetwork(nn.Module):
 
     def observation_tokens(self, batch: dict[str, Tensor]) -> Tensor:
         """Tokens (B, N, D): all cameras', then the state's."""
-        state = self.state_in(batch[OBS_STATE]) + self.state_embedding
+        with full_precision(batch[OBS_STATE]):
+            state = self.state_in(batch[OBS_STATE]) + self.state_embedding
         return torch.cat([self.vision(batch), state[:, None]], dim=1)

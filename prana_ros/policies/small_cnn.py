@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from prana_ros.policies.precision import full_precision
+
 CHANNELS = (16, 32, 64, 128)
 KEYPOINTS = 32
 
@@ -68,6 +70,7 @@ class SmallCNN(nn.Module):
         x = images
         for stage in self.stages[:-1]:
             x = stage(x)
-        keypoint = self.keypoint_token(self.keypoints(x))
+        with full_precision(x):  # bfloat16 tells apart no more than 256 places in an image
+            keypoint = self.keypoint_token(self.keypoints(x.to(self.keypoint_token.weight.dtype)))
         grid = self.stages[-1](x).flatten(2).transpose(1, 2)
         return torch.cat([grid, keypoint[:, None]], dim=1)

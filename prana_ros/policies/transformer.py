@@ -9,7 +9,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from prana_ros.policies.precision import full_precision
+
 KeyValue = tuple[Tensor, Tensor]
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Scaled dot-product attention (…, L, E) of queries to keys and values (…, S, E).
+
+    bfloat16 on a CPU is attended in float32: there the backward pass in bfloat16 takes five times as long.
+    """
+    if query.device.type == "cpu" and query.dtype is torch.bfloat16:
+        with full_precision(query):
+            attended = F.scaled_dot_product_attention(query.float(), key.float(), value.float(), attn_mask=mask)
+        return attended.to(query.dtype)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
 
 
 class SelfAttention(nn.Module):
@@ -23,7 +37,7 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        attended = attend(query, key, value, mask)
         return self.out(attended.transpose(1, 2).flatten(2))
 
 
@@ -44,7 +58,7 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, key_value: KeyValue) -> Tensor:
         query = self.query(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        attended = F.scaled_dot_product_attention(query, *key_value)
+        attended = attend(query, *key_value)
         return self.out(attended.transpose(1, 2).flatten(2))
 
 
@@ -150,11 +164,13 @@ class ActionDecoder(nn.Module):
             is_pad: (B·F, H), true where a step lies beyond its episode; such steps are seen by themselves only,
                 so that nothing in them reaches the steps that count.
         """
-        tokens = self.action_in(x) + self.position_embedding + self.time_embedding(t)[:, None]
+        with full_precision(x):
+            tokens = self.action_in(x) + self.position_embedding + self.time_embedding(t)[:, None]
         mask = None
         if is_pad is not None:
             own = torch.eye(x.shape[1], dtype=torch.bool, device=x.device)
             mask = (~is_pad[:, None, None, :]) | own
         for layer, key_value in zip(self.layers, key_values, strict=True):
             tokens = layer(tokens, key_value, mask)
-        return self.action_out(self.norm(tokens))
+        with full_precision(x):
+            return self.action_out(self.norm(tokens))

@@ -236,3 +236,18 @@ def test_a_batch_without_residuals_teaches_nothing():
     noise, untouched = fitted_noise(), fitted_noise()
     noise.learn_covariance(torch.empty(0, CHUNK, 3))
     torch.testing.assert_close(noise.state_dict(), untouched.state_dict())
+
+
+def test_mixed_precision_leaves_noise_and_covariance_exact():
+    noise = CorrelatedNoise(CHUNK, 3)
+    noise.set_fit(fit_noise(random_walks(3, 12), CHUNK), ActionStatistics.of(np.zeros(3), np.ones(3)))
+    white, residuals = torch.randn(4, CHUNK, 3), torch.randn(6, CHUNK, 3)
+    exact, covariance = noise.colour(white), noise.covariance.clone()
+    noise.learn_covariance(residuals)
+    learned = noise.covariance.clone()
+    noise.covariance.copy_(covariance)
+    noise.residual_updates.zero_()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(noise.colour(white), exact)
+        noise.learn_covariance(residuals)
+    assert torch.equal(noise.covariance, learned)

@@ -34,6 +34,33 @@ def test_what_lies_beyond_an_episode_never_changes_loss_or_gradient(kind):
 
 
 @every_kind
+def test_in_bfloat16_joint_positions_places_and_noise_stay_float32(kind):
+    policy = tiny_policy(kind).train()
+    batch = random_batch(4, seed=0)
+    seen = {}
+
+    def note(name: str):
+        return lambda _, arguments, result: seen.update({name: (arguments[0].dtype, result.dtype)})
+
+    for name, module in policy.network.named_modules():
+        module.register_forward_hook(note(name)) if isinstance(module, torch.nn.Linear) else None
+    losses, gradients = [], []
+    for lower in (False, True):
+        torch.manual_seed(1)
+        with torch.autocast("cpu", torch.bfloat16, enabled=lower):
+            loss, _ = policy(batch)
+        losses.append(loss)
+        gradients.append(torch.autograd.grad(loss, [p for p in policy.parameters() if p.requires_grad]))
+    exact = {name for name, (before, after) in seen.items() if before == after == torch.float32}
+    assert {name.split(".")[-1] for name in exact} >= {"state_in", "keypoint_token", "action_out"}
+    assert any(after is torch.bfloat16 for _, after in seen.values())
+    torch.testing.assert_close(losses[1], losses[0], rtol=2e-2, atol=0)
+    assert all(gradient.isfinite().all() for gradient in gradients[1])
+    flat = [torch.cat([g.flatten() for g in each]) for each in gradients]
+    assert torch.cosine_similarity(flat[0], flat[1], dim=0) > 0.98
+
+
+@every_kind
 def test_training_lowers_the_loss(kind):
     policy = tiny_policy(kind)
     batch = random_batch(2, seed=0)

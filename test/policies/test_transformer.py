@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from prana_ros.policies.transformer import ActionDecoder, CrossAttention, SelfAttention, TimeEmbedding
+from prana_ros.policies.transformer import ActionDecoder, CrossAttention, SelfAttention, TimeEmbedding, attend
 
 DIM, HEADS = 16, 2
 
@@ -24,6 +24,16 @@ def test_self_attention_is_pytorchs_multihead_attention():
     x = torch.randn(3, 5, DIM)
     expected, _ = reference_attention((weight[0], bias[0]), kv, layer.out)(x, x, x)
     torch.testing.assert_close(layer(x), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("cast", [True, False], ids=["autocast", "lower weights"])
+def test_attention_in_bfloat16_is_that_in_float64_of_the_same_numbers(cast):
+    query, key, value = (torch.randn(2, HEADS, 5, 8).bfloat16() for _ in range(3))
+    scores = query.double() @ key.double().transpose(-1, -2) / 8**0.5
+    with torch.autocast("cpu", torch.bfloat16, enabled=cast):
+        attended = attend(query, key, value)
+    assert attended.dtype is torch.bfloat16
+    torch.testing.assert_close(attended.double(), scores.softmax(-1) @ value.double(), atol=0, rtol=2**-8)
 
 
 def test_cross_attention_through_cached_keys_is_pytorchs_multihead_attention():

@@ -11,6 +11,7 @@ from prana_ros.policies.losses import masked_mean
 from prana_ros.policies.observation_network import ObservationNetwork
 from prana_ros.policies.prana_v1.configuration_prana_v1 import PranaV1Config
 from prana_ros.policies.prana_v1.language import LanguageTokens, vocabulary_size
+from prana_ros.policies.precision import full_precision
 from prana_ros.policies.transformer import ContextEncoder
 
 
@@ -39,7 +40,8 @@ class RegressionNetwork(ObservationNetwork):
             tokens = torch.cat([tokens, words], dim=1)
         queries = self.action_queries.expand(len(tokens), -1, -1)
         encoded = self.encoder(torch.cat([tokens, queries], dim=1), mask)
-        return self.action_out(encoded[:, -len(self.action_queries) :])
+        with full_precision(encoded):
+            return self.action_out(encoded[:, -len(self.action_queries) :])
 
 
 class PranaV1Policy(ChunkPolicy):
