@@ -57,11 +57,11 @@ bench-%: setup
 colcon: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/colcon build $(ARGS)
 
-train-demo: setup outputs/demos/standard/meta/info.json
-	PYTHON=$(BIN)/python training/train_demo.sh outputs/demos/standard outputs/train/twin_v2 $(ARGS)
+train-demo: setup outputs/demos/both/meta/info.json
+	PYTHON=$(BIN)/python training/train_twin.sh prana_v2 outputs/demos/both outputs/train/twin_prana_v2 $(ARGS)
 
-outputs/demos/standard/meta/info.json: | setup
-	$(BIN)/python training/make_demos.py --episodes 450 --plain --root outputs/demos/standard
+outputs/demos/both/meta/info.json: | setup
+	$(BIN)/python training/make_demos.py --episodes 1200 --scenes hard,hard,standard --repo-id local/both --root outputs/demos/both
 
 lock: $(BIN)/uv
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python $(BIN)/python \

@@ -1,5 +1,8 @@
 """A small convolutional backbone for the twin: trained from scratch in minutes on two CPU cores."""
 
+from collections import OrderedDict
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -59,9 +62,7 @@ class SmallCNN(nn.Module):
         if image_size % 16 or image_size < 32:
             raise ValueError(f"image_size: small_cnn needs a multiple of 16, at least 32, got {image_size}")
         self.num_tokens = (image_size // 16) ** 2 + 1
-        self.stages = nn.ModuleList(
-            ResidualStage(inputs, outputs) for inputs, outputs in zip((3, *CHANNELS[:-1]), CHANNELS, strict=True)
-        )
+        self.stages = nn.ModuleList(ResidualStage(*width) for width in pairwise((3, *CHANNELS)))
         self.keypoints = SpatialSoftmax(CHANNELS[-2], KEYPOINTS)
         self.keypoint_token = nn.Linear(2 * KEYPOINTS, self.width)
 
@@ -74,3 +75,23 @@ class SmallCNN(nn.Module):
             keypoint = self.keypoint_token(self.keypoints(x.to(self.keypoint_token.weight.dtype)))
         grid = self.stages[-1](x).flatten(2).transpose(1, 2)
         return torch.cat([grid, keypoint[:, None]], dim=1)
+
+
+class SmallResNet(nn.Sequential):
+    """The four stages of :class:`SmallCNN` in the shape of torchvision's residual networks, whose parts LeRobot's own
+    policies take by name and place. ACT asks for a normalisation and for dilation, which do not concern it.
+
+    Raises:
+        ValueError: if pretrained weights are asked for; there are none.
+    """
+
+    def __init__(self, weights: None = None, **_: object):
+        if weights is not None:
+            raise ValueError(
+                f"pretrained_backbone_weights is {weights!r}, but there are none of this backbone; allowed: null"
+            )
+        stages = [ResidualStage(*width) for width in pairwise((3, *CHANNELS))]
+        names = ("layer1", "layer2", "layer3", "layer4")
+        super().__init__(OrderedDict(zip(names, stages, strict=True)))
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(CHANNELS[-1], 1)

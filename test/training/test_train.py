@@ -183,6 +183,21 @@ def test_decoding_in_every_step_trains_the_same(trained, dataset, tmp_path, trai
 
 
 @pytest.mark.timeout(600)
+def test_mixed_precision_trains_nearly_the_same_in_float32_weights(trained, dataset, tmp_path):
+    """A process of its own: Accelerate has one precision a process."""
+    output = tmp_path / "run"
+    command = [sys.executable, "training/train.py", "--threads=1", *where(dataset, output), *TINY]
+    run(*command, "--save_freq=100", "--mixed_precision=bf16")
+    mixed = losses(output)
+    assert mixed != losses(trained)
+    assert mixed == pytest.approx(losses(trained), rel=2e-2)
+    weights = load_file(output / "checkpoints" / "last" / "pretrained_model" / "model.safetensors")
+    assert not [name for name, weight in weights.items() if weight.dtype is torch.bfloat16]
+    noise = load_file(trained / "checkpoints" / "last" / "pretrained_model" / "model.safetensors")["noise.cholesky"]
+    assert torch.equal(weights["noise.cholesky"], noise)
+
+
+@pytest.mark.timeout(600)
 def test_a_resumed_run_continues_the_curve(trained, tmp_path, train_here):
     """From the middle: what the first run did after that checkpoint is forgotten."""
     first = losses(trained)
@@ -220,8 +235,10 @@ def test_the_published_flags_train(kind, home, dataset, tmp_path, train_here, mo
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", OTHERS)
 def test_lerobots_own_policies_train_from_cached_frames(kind, dataset, tmp_path, train_here):
+    """With the small backbone, by which they are compared with PRANA's."""
     output = tmp_path / "run"
     common = [f"--policy.type={kind}", "--policy.device=cpu", "--batch_size=4", "--steps=1", *OTHERS[kind]]
+    common.append("--policy.vision_backbone=resnet_small_cnn")
     train_here(*where(dataset, output), *common, "--frame_cache_size=32")
     checkpoint = output / "checkpoints" / "last" / "pretrained_model"
     config = json.loads((checkpoint / "config.json").read_text())
@@ -269,6 +286,7 @@ def refusal(train_here, *arguments: str) -> str:
         (["--frame_cache_size=big"], "--frame_cache_size is 'big'; allowed: a whole number above 0"),
         (["--frame_cache_size=48"], "--frame_cache_size is 48, but the policy's image_size is 32"),
         (["--frame_cache_size=32", "--frame_cache=none"], "--frame_cache_size is 32, but these frames are not cached"),
+        (["--mixed_precision=fp8"], "--mixed_precision is 'fp8'; allowed: no, bf16"),
         (["--frame_cache_device=gpu"], "--frame_cache_device is 'gpu', which is not available here"),
         (['--policy.camera_order=["observation.images.top"]'], "the dataset has no camera observation.images.top"),
         (["--policy.dim=17"], "dim must be even and a multiple of num_heads = 2, got 17"),
