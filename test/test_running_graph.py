@@ -36,7 +36,7 @@ TOPICS = {
     "/arm/wrist/image_raw/compressed": ("sensor_msgs/msg/CompressedImage", {"twin": RELIABLE}, {}),
     "/arm/wrist/camera_info": ("sensor_msgs/msg/CameraInfo", {"twin": LATCHED}, {}),
     "/arm/twin/markers": ("visualization_msgs/msg/MarkerArray", {"twin": LATCHED}, {}),
-    "/arm/twin/success": ("std_msgs/msg/Bool", {"twin": LATCHED}, {"episodes": LATCHED}),
+    "/arm/twin/outcome": ("std_msgs/msg/String", {"twin": LATCHED}, {"episodes": LATCHED}),
     "/arm/joint_states": ("sensor_msgs/msg/JointState", {"so101_driver": RELIABLE}, {"policy": BEST_EFFORT}),
     "/arm/so101_driver/commanded": ("sensor_msgs/msg/JointState", {"so101_driver": RELIABLE}, {}),
     "/arm/so101_driver/arm_state": (

@@ -9,7 +9,7 @@ from action_msgs.msg import GoalStatus
 from rclpy.action import ActionClient
 from rclpy.action.client import ClientGoalHandle
 from rclpy.task import Future
-from std_msgs.msg import Bool
+from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from prana_msgs.action import RunPolicy
@@ -40,12 +40,12 @@ class RosStage:
         self._node = node
         self._interrupted = threading.Event()
         self._arm: ArmState | None = None
-        self._success = False
+        self._verdict = TIMEOUT
         node.create_subscription(ArmState, "so101_driver/arm_state", self._take_arm, qos.LATCHED)
         self._go_to_rest = node.create_client(Trigger, "so101_driver/go_to_rest")
         self._run_policy = ActionClient(node, RunPolicy, "policy/run_policy")
         if node.value("sim"):
-            node.create_subscription(Bool, "twin/success", self._take_success, qos.LATCHED)
+            node.create_subscription(String, "twin/outcome", self._take_verdict, qos.LATCHED)
             self._reset_scene = node.create_client(ResetScene, "twin/reset_scene")
 
     def interrupt(self) -> None:
@@ -62,6 +62,7 @@ class RosStage:
         if not self._node.value("dry_run"):
             self._bring_to_rest()
         if self._node.value("sim"):
+            self._verdict = TIMEOUT  # that of the episode before says nothing of this one
             request = ResetScene.Request(seed=self._node.value("seed") + episode)
             self._call(self._reset_scene, request, "the scene was not reset")
             self._sleep(SETTLE_TIME)
@@ -75,7 +76,6 @@ class RosStage:
             StageError: the policy refused or did not answer.
             Interrupted: the series is to end; the policy was told to stop.
         """
-        self._success = False
         if not self._until(self._run_policy.server_is_ready, ANSWER_TIME):
             raise StageError("the policy offers no action run_policy")
         goal = RunPolicy.Goal(task=self._node.value("task"), time_limit=self._node.value("episode_time"))
@@ -87,16 +87,16 @@ class RosStage:
     def _ending(self, handle: ClientGoalHandle) -> Ending:
         future = handle.get_result_async()
         try:
-            self._until(lambda: future.done() or self._success)
+            self._until(lambda: future.done() or self._verdict == SUCCESS)
         finally:
             if not future.done():
                 handle.cancel_goal_async()
         response = self._answer(future, "the policy did not say how the episode ended")
-        if self._success:
+        if self._verdict == SUCCESS:
             return Ending(SUCCESS)
         if response.status == GoalStatus.STATUS_UNKNOWN:
             raise StageError("the policy was gone before the episode ended")
-        return ending_of(response.result)
+        return ending_of(response.result, self._verdict)
 
     def _bring_to_rest(self) -> None:
         complaint = "the arm did not go to rest"
@@ -143,14 +143,14 @@ class RosStage:
     def _take_arm(self, msg: ArmState) -> None:
         self._arm = msg
 
-    def _take_success(self, msg: Bool) -> None:
-        self._success = msg.data
+    def _take_verdict(self, msg: String) -> None:
+        self._verdict = msg.data
 
 
-def ending_of(result: RunPolicy.Result) -> Ending:
-    """Return how an episode ended that was not cut short by success."""
+def ending_of(result: RunPolicy.Result, verdict: str) -> Ending:
+    """Return how an episode ended that was not cut short by success; ``verdict``: its name where its time was over."""
     if result.outcome == RunPolicy.Result.OUTCOME_TIME_LIMIT:
-        return Ending(TIMEOUT)
+        return Ending(verdict)
     if result.outcome == RunPolicy.Result.OUTCOME_STOPPED:
         return Ending(f"stopped: {result.message}", final=True)
     return Ending(f"aborted: {result.message}")

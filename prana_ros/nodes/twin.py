@@ -1,7 +1,7 @@
 """Twin node: a simulated SO-101 with its scene and its cameras, behind a serial port.
 
 The arm itself has no topics here: the driver opens the port at ``link`` as it would open a real arm's. This node
-publishes what the twin's cameras see (``table`` and ``wrist``), where the objects are, and whether the task is done;
+publishes what the twin's cameras see (``table`` and ``wrist``), where the objects are, and how the task stands;
 and ``/clock`` where the twin does not run in real time.
 """
 
@@ -10,7 +10,7 @@ import time
 
 from builtin_interfaces.msg import Time
 from rosgraph_msgs.msg import Clock
-from std_msgs.msg import Bool
+from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
 from prana_msgs.srv import ResetScene
@@ -28,7 +28,7 @@ from prana_ros.simulation.twin_cameras import TwinCameras
 from prana_ros.simulation.world import CAMERAS, World
 
 CLOCK_PERIOD_NS = 4_000_000
-SUCCESS_PERIOD_NS = 50_000_000
+OUTCOME_PERIOD_NS = 50_000_000
 MARKER_PERIOD = 0.1
 WATCH_PERIOD = 5.0
 DRIVER_TIME = 120.0
@@ -78,11 +78,12 @@ class TwinNode(PranaNode):
             for camera in CAMERAS
         }
         self._markers = self.create_lifecycle_publisher(MarkerArray, "~/markers", qos.LATCHED)
-        self._success = self.create_lifecycle_publisher(Bool, "~/success", qos.LATCHED)
+        self._outcome = self.create_lifecycle_publisher(String, "~/outcome", qos.LATCHED)
         self.create_service(ResetScene, "~/reset_scene", self._reset_scene)
         self.create_timer(MARKER_PERIOD, self._publish_markers)
         self.create_timer(WATCH_PERIOD, self._watch)
         self._lost_seconds, self._skipped = 0.0, 0
+        self._published_outcome = ""
 
     def activate(self) -> None:
         """Start the cameras and the judging of the task."""
@@ -90,7 +91,7 @@ class TwinNode(PranaNode):
         self._cameras = TwinCameras(self._twin, self.value("camera_fps"), self._stamp_ns, self._publish_image)
         self._cameras.start()
         self._skipped = 0
-        self._publish_success(self._monitor.success)
+        self._published_outcome = ""
         self._twin.add_observer(self._judge)
 
     def deactivate(self) -> None:
@@ -124,13 +125,13 @@ class TwinNode(PranaNode):
             self._clock_publisher.publish(Clock(clock=stamp_from_ns(sim_time_ns)))
 
     def _judge(self, sim_time_ns: int, _due_ns: int) -> None:
-        if sim_time_ns % SUCCESS_PERIOD_NS == 0:
-            before = self._monitor.success
-            if self._monitor.update() != before:
-                self._publish_success(not before)
-
-    def _publish_success(self, success: bool) -> None:
-        self._success.publish(Bool(data=success))
+        """Publish what the episode would be called if it ended now, whenever that changes."""
+        if sim_time_ns % OUTCOME_PERIOD_NS == 0:
+            self._monitor.update()
+            outcome = self._monitor.outcome()
+            if outcome != self._published_outcome:
+                self._published_outcome = outcome
+                self._outcome.publish(String(data=outcome))
 
     def _reset_scene(self, request: ResetScene.Request, response: ResetScene.Response) -> ResetScene.Response:
         twin = self._twin
@@ -142,8 +143,7 @@ class TwinNode(PranaNode):
         except (ValueError, RuntimeError) as error:
             response.message = str(error)
             return response
-        self._monitor = TaskMonitor(twin.world)
-        self._publish_success(False)
+        self._monitor, self._published_outcome = TaskMonitor(twin.world), ""
         response.success = True
         place = "was put to rest" if at_rest else "stays where it is, because its torque is on"
         response.message = f"scene {request.seed} is laid out; the arm {place}"

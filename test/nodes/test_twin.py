@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from std_msgs.msg import Bool
+from std_msgs.msg import String
 from support.lerobot_arms import motors_bus
 from visualization_msgs.msg import MarkerArray
 
@@ -128,19 +128,19 @@ def test_markers_are_where_the_tools_ends_are():
     assert np.abs(np.cross(np.array(ends) - position, axis)).max() < 1e-6
 
 
-def test_success_is_published_on_change_and_withdrawn_by_a_reset(processes, ros, link):
-    success = ros.collect("/twin/success", Bool, qos.LATCHED)
+def test_the_outcome_is_published_on_change_and_begins_anew_with_a_reset(processes, ros, link):
+    outcomes = ros.collect("/twin/outcome", String, qos.LATCHED)
     process = processes.python(
         str(Path(__file__).with_name("twin_with_known_outcome.py")), "--ros-args", "-p", f"link:='{link}'"
     )
     assert ros.change_state("/twin", "configure"), process.output
     assert ros.change_state("/twin", "activate"), process.output
-    assert not success.wait(1)[0].data
+    assert outcomes.wait(1)[0].data == "missed"
     ros.call("/twin/reset_scene", ResetScene, ResetScene.Request(seed=1))
-    success.wait_for(lambda message: message.data)
-    before = len(success.messages)
+    outcomes.wait_for(lambda message: message.data == "success")
+    before = len(outcomes.messages)
     ros.call("/twin/reset_scene", ResetScene, ResetScene.Request(seed=2))
-    assert not success.wait(before + 1)[-1].data
+    assert outcomes.wait(before + 1)[-1].data == "missed"
 
 
 def test_a_reset_under_torque_leaves_the_arm_alone_and_the_arm_outlives_deactivation(processes, ros, link):
