@@ -1,7 +1,8 @@
 """The engine: observations in, timed chunks of joint positions out, each going on from the plan that the arm follows.
 
 One inference is ``infer`` (predict), then, once the chunk was published, ``accept``: only what the arm was given
-becomes the running plan, from which the next chunk takes its prefix.
+becomes the running plan, from which the next chunk takes its prefix. Who predicts for several arms at once does it
+between ``prepare`` and ``finish``, which ``infer`` consists of.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import numpy as np
 
 from prana_ros.inference.observations import Observation
 from prana_ros.inference.plan import NANOSECONDS, Plan, Seam, plan_of_chunk, replaced, seam_between
-from prana_ros.inference.predictor import PolicyInput, Prediction, Predictor
+from prana_ros.inference.predictor import PolicyInput, Prediction, Predictor, Request
 from prana_ros.inference.scheduler import SAVED_STEPS, Latency, Mode, Scheduler
 from prana_ros.so101.figures import JOINT_NAMES
 
@@ -40,6 +41,16 @@ class Settings:
     saved_steps: int | None = None
     playback_rate: float = 1.0
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Inference:
+    """An inference that has begun: what the policy is asked, and what its chunk will be made from."""
+
+    chunk_id: int
+    observation: Observation
+    started_ns: int
+    request: Request
 
 
 @dataclass(frozen=True)
@@ -123,20 +134,34 @@ class InferenceEngine:
         Raises:
             ChunkError: if the policy fails or returns something that is not a chunk of finite joint positions.
         """
-        started_ns = now()
-        self._chunks += 1
-        seed = (self.settings.seed + self._chunks - 1) % _SEED_LIMIT
-        prefix = self._prefix(observation.t_obs_ns, started_ns)
+        inference = self.prepare(observation, now())
+        request = inference.request
         try:
-            prediction = self.policy.predict(observation.history, self._task, prefix, seed)
+            prediction = self.policy.predict(request.history, request.task, request.prefix, request.seed)
         except Exception as error:
             raise ChunkError(f"The policy failed: {' '.join(str(error).split()) or type(error).__name__}") from error
+        return self.finish(inference, prediction)
+
+    def prepare(self, observation: Observation, now_ns: int) -> Inference:
+        """What the policy is to be asked for the chunk that begins at the observation's time."""
+        self._chunks += 1
+        seed = (self.settings.seed + self._chunks - 1) % _SEED_LIMIT
+        prefix = self._prefix(observation.t_obs_ns, now_ns)
+        return Inference(self._chunks, observation, now_ns, Request(observation.history, self._task, prefix, seed))
+
+    def finish(self, inference: Inference, prediction: Prediction) -> Chunk:
+        """The chunk of a prediction.
+
+        Raises:
+            ChunkError: if the prediction is not a chunk of finite joint positions.
+        """
+        request, observation = inference.request, inference.observation
         positions = _checked(prediction.positions)[: self._length].copy()
-        if prefix is not None:
-            positions[: len(prefix)] = prefix
+        length = 0 if request.prefix is None else len(request.prefix)
+        if request.prefix is not None:
+            positions[:length] = request.prefix
         plan = plan_of_chunk(observation.t_obs_ns, positions, self.step_ns)
-        length = 0 if prefix is None else len(prefix)
-        return Chunk(self._chunks, observation, started_ns, plan, prediction, length, seed)
+        return Chunk(inference.chunk_id, observation, inference.started_ns, plan, prediction, length, request.seed)
 
     def seam(self, chunk: Chunk, now_ns: int) -> Seam | None:
         """How a chunk that is sent now joins the running plan; ``None`` if there is none.
@@ -144,7 +169,7 @@ class InferenceEngine:
         Raises:
             ChunkError: if the whole chunk is past by now.
         """
-        if chunk.plan.end_ns <= now_ns:
+        if chunk.plan.end_ns < now_ns:
             late = (now_ns - chunk.plan.end_ns) / NANOSECONDS
             raise ChunkError(
                 f"The chunk came {late:.2f} s after its own end: the inference is slower than its actions."

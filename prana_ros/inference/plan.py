@@ -1,8 +1,8 @@
 """A plan: joint positions as a function of time, and how one plan replaces another.
 
 old   o────o────o────o────o────o            A new chunk starts at its observation t_obs, before it arrives.
-new        n────n────n────n────n────n       Its points up to `now` are skipped; the old plan goes on to its
-                      │    ▲                first future point, the takeover; the seam is the difference
+new        n────n────n────n────n────n       Its points before `now` are skipped; the old plan goes on to its
+                      │    ▲                first point from now on, the takeover; the seam is the difference
           t_obs      now   takeover         between both plans there.
 """
 
@@ -56,10 +56,10 @@ class Plan:
         duration = (self.times_ns[after] - self.times_ns[after - 1]) / NANOSECONDS
         return (self.positions[after] - self.positions[after - 1]) / duration
 
-    def first_after(self, time_ns: int) -> int | None:
-        """The time of the first point later than a time; ``None`` if all are past."""
-        after = int(np.searchsorted(self.times_ns, time_ns, side="right"))
-        return int(self.times_ns[after]) if after < len(self.times_ns) else None
+    def first_from(self, time_ns: int) -> int | None:
+        """The time of the first point at or after a time; ``None`` if all are past."""
+        first = int(np.searchsorted(self.times_ns, time_ns))
+        return int(self.times_ns[first]) if first < len(self.times_ns) else None
 
     def _seconds(self, time_ns: ArrayLike) -> NDArray[np.float64]:
         """Time since the plan's start, exactly: ns since 1970 exceed a float's 53 bits."""
@@ -82,7 +82,7 @@ def plan_of_chunk(t_obs_ns: int, positions: NDArray[np.float64], step_ns: int) -
 
 def seam_between(running: Plan, new: Plan, now_ns: int) -> Seam | None:
     """How ``new``, arriving now, joins the running plan; ``None`` if all of it is past."""
-    takeover = new.first_after(now_ns)
+    takeover = new.first_from(now_ns)
     if takeover is None:
         return None
     return Seam(
@@ -95,20 +95,21 @@ def seam_between(running: Plan, new: Plan, now_ns: int) -> Seam | None:
 def replaced(running: Plan | None, new: Plan, now_ns: int) -> Plan:
     """The plan that the arm follows after ``new`` arrives now: JointTrajectoryController's replacement rule.
 
-    The running plan is kept up to now (and back to where ``new`` begins: later chunks look no further back), then come
-    the future points of ``new``. One that begins in the future, because it was observed by a clock that is a little
-    ahead, leaves the running plan in force until then. Where nothing is running ``new`` is kept whole: how the arm got
-    to its first future point is not known, and the points before it are the chunk's own way there.
+    The running plan is kept until now (and back to where ``new`` begins: later chunks look no further back), then come
+    the points of ``new`` from now on. One that begins in the future, because it was observed by a clock that is a
+    little ahead, leaves the running plan in force until then. Where nothing is running ``new`` is kept whole: how the
+    arm got to its first future point is not known, and the points before it are the chunk's own way there.
 
     Raises:
         ValueError: if all of ``new`` is past.
     """
-    future = new.times_ns > now_ns
+    future = new.times_ns >= now_ns
     if not future.any():
         raise ValueError(f"A plan from {new.start_ns} to {new.end_ns} ns cannot take over at {now_ns} ns.")
     if running is None:
         return new
-    begin_ns, until_ns = min(now_ns, new.start_ns), max(now_ns, new.start_ns - 1)
+    until_ns = max(now_ns, new.start_ns) - 1
+    begin_ns = min(now_ns, new.start_ns, until_ns)
     between = (running.times_ns > begin_ns) & (running.times_ns < until_ns)
     kept = np.unique(np.concatenate([[begin_ns], running.times_ns[between], [until_ns]]))
     return Plan(np.concatenate([kept, new.times_ns[future]]), np.concatenate([running.at(kept), new.positions[future]]))

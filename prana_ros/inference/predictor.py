@@ -19,6 +19,23 @@ class PolicyInput:
 
 
 @dataclass(frozen=True)
+class Request:
+    """What a policy is asked for one chunk.
+
+    Attributes:
+        history: observations 1/fps apart, the newest last.
+        task: what to do, in words, for policies that read.
+        prefix: positions (P, 6) in rad that the first P actions will have, from the running plan.
+        seed: of the noise.
+    """
+
+    history: Sequence[PolicyInput]
+    task: str = ""
+    prefix: np.ndarray | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Prediction:
     """Joint positions (H, 6) in rad, the first at the time of the observation, and the wall time of each stage (s)."""
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from support.policies import NAMES
 
 from prana_ros.inference.checkpoint import CheckpointError, load_policy
 from prana_ros.inference.denoising import Denoising
-from prana_ros.inference.prediction import PolicyInput
+from prana_ros.inference.prediction import LoadedPolicy
+from prana_ros.inference.predictor import PolicyInput, Request
 from prana_ros.so101.calibration import twin_calibration
 from prana_ros.so101.units import Units, lerobot_to_radians, radians_to_lerobot
 
@@ -168,6 +170,62 @@ def test_a_prefix_comes_back_in_the_robot_s_units(prana):
     prefix = lerobot_to_radians(MEAN + STD * np.linspace(-1, 1, 5)[:, None])
     positions = loaded.predict([observation()], prefix=prefix).positions
     np.testing.assert_allclose(positions[:5], prefix, atol=1e-5)
+
+
+def asked(loaded: LoadedPolicy, index: int) -> Request:
+    """A request like no other: prefixes of two lengths and none, where the policy takes them."""
+    history = [observation(3 * index + k, 0.2 * index - 0.1 * k) for k in range(loaded.spec.observation_steps)]
+    length = index % 3
+    joints = MEAN + STD * np.linspace(-1, 1, length)[:, None] * (index + 1) / 10
+    prefix = lerobot_to_radians(joints) if loaded.spec.takes_prefix and length else None
+    return Request(history, "", prefix, seed=100 + index)
+
+
+@pytest.mark.parametrize("kind", ["prana", "prana_v1", "act"])
+def test_together_predictions_are_what_they_are_alone(kind, request, tmp_path):
+    folder = save_prana(tmp_path / kind, kind) if kind == "prana_v1" else request.getfixturevalue(kind)
+    loaded = load_policy(folder, "cpu", **TOLD)
+    requests = [asked(loaded, index) for index in range(7)]
+    predictions = loaded.predict_many(requests)
+    for one, prediction in zip(requests, predictions, strict=True):
+        alone = loaded.predict(one.history, one.task, one.prefix, one.seed)
+        np.testing.assert_allclose(prediction.positions, alone.positions, atol=1e-4)
+    assert np.abs(predictions[0].positions - predictions[3].positions).max() > 1e-3
+
+
+def test_those_whose_prefixes_are_equally_long_go_through_the_policy_together(prana):
+    loaded = load_policy(prana, "cpu")
+    passes = calls(loaded.policy.network.decoder)
+    loaded.predict_many([asked(loaded, index) for index in range(7)])
+    steps = loaded.spec.denoising_steps
+    assert sorted(len(x) for x, *_ in passes[::steps]) == [2, 2, 3]
+
+
+def test_together_diffusion_sees_each_history_on_its_own(diffusion, monkeypatch):
+    """Its noise is drawn for the batch: what tells alone from together is what conditions the denoising."""
+    loaded = load_policy(diffusion, "cpu", **TOLD)
+    model, conditions = loaded.policy.diffusion, []
+    sample = model.conditional_sample
+
+    def note(batch_size, global_cond, **options):
+        conditions.append(global_cond)
+        return sample(batch_size, global_cond=global_cond, **options)
+
+    monkeypatch.setattr(model, "conditional_sample", note)
+    requests = [asked(loaded, index) for index in range(3)]
+    together = loaded.predict_many(requests)
+    assert [prediction.positions.shape for prediction in together] == [(8, 6)] * 3
+    for one in requests:
+        loaded.predict(one.history)
+    np.testing.assert_allclose(conditions[0], np.concatenate(conditions[1:]), atol=1e-5)
+
+
+def test_a_policy_that_is_not_known_to_take_batches_predicts_one_by_one(act):
+    loaded = load_policy(act, "cpu", **TOLD)
+    loaded.spec = replace(loaded.spec, kind="another")
+    passes = calls(loaded.policy.model.encoder)
+    loaded.predict_many([asked(loaded, index) for index in range(3)])
+    assert len(passes) == 3
 
 
 def test_units_of_100_go_through_the_arm_s_calibration(tmp_path):

@@ -76,7 +76,7 @@ def test_the_arm_follows_one_continuous_plan(latencies_ms, ages_ms, mode, rate, 
         engine.accept(chunk, clock.ns)
         if clock.ns < known_ns or before is None:
             # On the way to its first point the arm leaves a hold that the engine does not know.
-            known_ns = chunk.plan.first_after(clock.ns)
+            known_ns = chunk.plan.first_from(clock.ns)
         begin = max(known_ns, clock.ns)
         for t in [begin + i * (chunk.plan.end_ns - begin) // 30 for i in range(31)]:
             np.testing.assert_allclose(engine.running.at(t), player.sample(t), atol=1e-6)

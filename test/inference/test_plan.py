@@ -52,9 +52,8 @@ def test_a_plan_passes_exactly_through_its_points_although_epoch_times_exceed_a_
 
 @given(plans(), plans(EPOCH + 50_000_000), st.data())
 def test_replacement_is_what_the_driver_s_player_does(old, new, data):
-    # A point exactly now is past here and future there: a difference of one instant.
     begin = new.start_ns - 100_000_000  # as a clock that is ahead would have it
-    now = data.draw(st.integers(begin, new.end_ns - 1).filter(lambda t: t not in new.times_ns))
+    now = data.draw(st.integers(begin, new.end_ns) | st.sampled_from(new.times_ns.tolist()))
     player = Player(old.positions[0])
     accepted_at = max(min(old.start_ns, now), 1)
     if old.end_ns > accepted_at:
@@ -67,10 +66,10 @@ def test_replacement_is_what_the_driver_s_player_does(old, new, data):
 
 @given(plans(), plans(EPOCH + 50_000_000), st.data())
 def test_replacement_keeps_the_old_plan_until_now_and_the_new_one_from_its_takeover(old, new, data):
-    now = data.draw(st.integers(new.start_ns, new.end_ns - 1))
+    now = data.draw(st.integers(new.start_ns, new.end_ns) | st.sampled_from(new.times_ns.tolist()))
     plan = replaced(old, new, now)
-    takeover = new.first_after(now)
-    for t in instants(new.start_ns, now):
+    takeover = new.first_from(now)
+    for t in instants(min(new.start_ns, now - 1), now - 1):
         np.testing.assert_allclose(plan.at(t), old.at(t), atol=1e-7)
     for t in instants(takeover, new.end_ns + NANOSECONDS):
         np.testing.assert_allclose(plan.at(t), new.at(t), atol=1e-7)
@@ -78,9 +77,9 @@ def test_replacement_keeps_the_old_plan_until_now_and_the_new_one_from_its_takeo
 
 @given(plans(), plans(EPOCH + 50_000_000), st.data())
 def test_a_seam_is_new_minus_old_where_the_new_plan_takes_over(old, new, data):
-    now = data.draw(st.integers(new.start_ns, new.end_ns - 1))
+    now = data.draw(st.integers(new.start_ns, new.end_ns) | st.sampled_from(new.times_ns.tolist()))
     seam = seam_between(old, new, now)
-    takeover = min(int(t) for t in new.times_ns if t > now)
+    takeover = min(int(t) for t in new.times_ns if t >= now)
     assert seam.time_ns == takeover
     difference = line_by_hand(new, takeover) - line_by_hand(old, takeover)
     np.testing.assert_allclose(seam.position_step, difference, atol=1e-7)
@@ -92,9 +91,9 @@ def test_a_seam_is_new_minus_old_where_the_new_plan_takes_over(old, new, data):
 
 @given(plans(), plans(EPOCH + 50_000_000))
 def test_a_plan_that_is_all_past_never_takes_over(old, new):
-    assert seam_between(old, new, new.end_ns) is None
+    assert seam_between(old, new, new.end_ns + 1) is None
     with pytest.raises(ValueError, match="cannot take over"):
-        replaced(old, new, new.end_ns)
+        replaced(old, new, new.end_ns + 1)
 
 
 @given(plans(), st.floats(0.0, 0.99))
@@ -106,7 +105,7 @@ def test_the_first_plan_of_a_run_is_kept_whole_so_that_the_next_chunk_is_given_t
 def test_a_first_plan_that_is_all_past_never_takes_over():
     new = plan_of_chunk(EPOCH, np.zeros((4, 6)), 100_000_000)
     with pytest.raises(ValueError, match="cannot take over"):
-        replaced(None, new, new.end_ns)
+        replaced(None, new, new.end_ns + 1)
 
 
 @pytest.mark.parametrize(
