@@ -41,6 +41,8 @@ class FlowPolicy(ChunkPolicy):
     config_class = FlowPolicyConfig
     name = "flow"
     network: FlowNetwork
+    inpainting_gains = staticmethod(inpainting_gains)
+    """What makes M_t; benchmarks put other ways of joining chunks in its place."""
 
     def _build(self, *, pretrained_backbone: bool) -> None:
         self.network = FlowNetwork(self.config, pretrained_backbone=pretrained_backbone)
@@ -152,7 +154,7 @@ class FlowPolicy(ChunkPolicy):
             times = time_grid(steps, shift)[1:]
             correlation, covariance = self.noise.correlation(), self.noise.covariance
             error = PLAN_ERROR * covariance
-            self._gains[key] = inpainting_gains(correlation, covariance, times, given, error=error)
+            self._gains[key] = self.inpainting_gains(correlation, covariance, times, given, error=error)
             if len(self._gains) > MAX_CACHED_GAINS:
                 self._gains.popitem(last=False)
         return self._gains[key]

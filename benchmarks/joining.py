@@ -1,0 +1,68 @@
+"""The trained v2 with something changed that its design says matters: how chunks join, the noise, the steps."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from prana_ros.inference.checkpoint import load_policy
+from prana_ros.inference.denoising import Denoising
+from prana_ros.inference.prediction import LoadedPolicy
+from prana_ros.policies.inpainting import PLAN_ERROR, inpainting_gains
+
+Gains = Callable[..., Tensor]
+
+
+def _without_error(*matrices: Tensor, error: Tensor) -> Tensor:
+    return inpainting_gains(*matrices)
+
+
+def _with_error(relative: float, *matrices: Tensor, error: Tensor) -> Tensor:
+    return inpainting_gains(*matrices, error=relative / PLAN_ERROR * error)
+
+
+def _constant(correlation: Tensor, covariance: Tensor, times: Tensor, given: int, error: Tensor) -> Tensor:
+    """The regression in the noise at every time."""
+    return inpainting_gains(correlation, correlation, times, given)
+
+
+def _overwriting(*matrices: Tensor, error: Tensor) -> Tensor:
+    return torch.zeros_like(inpainting_gains(*matrices))
+
+
+AS_DEPLOYED, NO_PREFIX = "as deployed", "no prefix"
+JOINING: dict[str, Gains | None] = {
+    AS_DEPLOYED: inpainting_gains,
+    "M_t with E = C": functools.partial(_with_error, 1.0),
+    "M_t with E = C/10": functools.partial(_with_error, 0.1),
+    "M_t without E": _without_error,
+    "constant M": _constant,
+    "overwriting": _overwriting,
+    NO_PREFIX: None,
+}
+"""What computes the gains; None: the policy is given no prefix."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Loads a flow policy and changes it; 0 denoising steps: the checkpoint's own."""
+
+    checkpoint: str
+    joining: str = AS_DEPLOYED
+    white_noise: bool = False
+    denoising_steps: int = 0
+
+    def __call__(self) -> LoadedPolicy:
+        """A policy of its own, so that nothing else is changed by it."""
+        loaded = load_policy(self.checkpoint, "cpu", denoising=Denoising(steps=self.denoising_steps))
+        gains = JOINING[self.joining]
+        if gains is None:
+            loaded.spec = replace(loaded.spec, takes_prefix=False)
+        else:
+            loaded.policy.inpainting_gains = gains
+        if self.white_noise:
+            cholesky = loaded.policy.noise.cholesky
+            cholesky.copy_(torch.eye(len(cholesky)))
+        return loaded
