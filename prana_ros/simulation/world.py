@@ -19,6 +19,8 @@ from prana_ros.simulation.task import TaskState, task_state
 from prana_ros.so101.figures import REST_POSE
 
 CAMERAS = ("table", "wrist")
+CAMERA_SIZE = (320, 240)
+"""Width and height of their pictures in the datasets that are recorded here."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class World:
     calls ``render``; everything else may be called from any thread.
     """
 
-    def __init__(self, scene: Scene, camera_size: tuple[int, int] = (320, 240), arms: int = 1) -> None:
+    def __init__(self, scene: Scene, camera_size: tuple[int, int] = CAMERA_SIZE, arms: int = 1) -> None:
         self.lock = threading.RLock()
         self.camera_size = camera_size
         self._model = mujoco.MjModel.from_xml_string(build_mjcf(arms))
