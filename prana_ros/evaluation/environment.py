@@ -1,0 +1,159 @@
+"""The twin as a gymnasium environment, in the units and with the pictures of the datasets that policies learn from.
+
+Simulated time stands still between steps. A step is one frame: the servos' goal runs straight from the last action to
+the new one while the frame lasts, as the driver plays a trajectory whose next point arrives one frame ahead.
+"""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+
+from prana_ros.policies.vision import resize_images
+from prana_ros.simulation.demonstrations import CONTROL_RATE, SETTLE_TIME
+from prana_ros.simulation.scene import TRAINING_SEEDS, sample_scene, scene_distribution
+from prana_ros.simulation.task import TASK, TaskMonitor
+from prana_ros.simulation.world import CAMERAS, World
+from prana_ros.so101.figures import JOINTS
+from prana_ros.so101.units import lerobot_to_radians, radians_to_lerobot
+
+Observation = dict[str, Any]
+
+JOINT_LIMITS = radians_to_lerobot([[joint.lower for joint in JOINTS], [joint.upper for joint in JOINTS]])
+"""Least and largest joint targets (2, 6) in LeRobot's units."""
+MONITOR_TICKS = 10
+"""The task is looked at in each tenth control period, ten times a second."""
+
+
+class TwinEnvironment(gym.Env[Observation, np.ndarray]):
+    """One SO-101 that is to put a screwdriver into a box; LeRobot's units are degrees, and 0 … 100 for the gripper.
+
+    - Observation: ``agent_pos`` (6,) float32, the joints in LeRobot's units, and ``pixels``, by camera (H, W, 3)
+      uint8 RGB.
+    - Action: (6,) joint targets in LeRobot's units; what lies beyond a joint's limits is taken for the limit.
+    - Reward: 1 at success, which ends the episode, else 0. The time limit is gymnasium's ``TimeLimit``.
+    - Info: ``is_success``; ``outcome``, of an episode that would end now (see ``TaskMonitor``); ``scene_seed``.
+
+    Seeds are those of ``prana_ros.simulation.scene``: the same seed is the same scene in every evaluation.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012 (as gymnasium has it)
+
+    def __init__(
+        self,
+        scenes: str = "standard",
+        fps: int = 10,
+        camera_size: tuple[int, int] = (320, 240),
+        image_size: int | None = None,
+        task: str = TASK,
+        render_mode: str | None = None,
+    ) -> None:
+        """
+        Args:
+            scenes: name of the distribution that scenes are drawn from.
+            fps: steps a second; must divide the driver's rate.
+            camera_size: width and height of what the cameras see.
+            image_size: the pictures are stretched to squares of this side, by the code that does it in training;
+                None: they stay as they are.
+            task: what to do in words, for policies that read.
+            render_mode: ``rgb_array``, or None: nothing is shown.
+
+        Raises:
+            ValueError: if an argument is none of what is allowed.
+        """
+        if fps < 1 or CONTROL_RATE % fps:
+            raise ValueError(f"fps is {fps}; it must divide {CONTROL_RATE:.0f}")
+        for name, value in (("width", camera_size[0]), ("height", camera_size[1]), ("image_size", image_size)):
+            if value is not None and value < 8:
+                raise ValueError(f"{name} of the pictures is {value}; it must be at least 8")
+        self.task = self.task_description = task
+        self.render_mode = render_mode
+        self.metadata = {**type(self).metadata, "render_fps": fps}
+        self._distribution = scene_distribution(scenes)
+        self._camera_size, self._image_size = camera_size, image_size
+        self._frame_ticks = round(CONTROL_RATE / fps)
+        self._world: World | None = None
+        self._pictures: dict[str, np.ndarray] = {}
+        self.action_space = gym.spaces.Box(*JOINT_LIMITS.astype(np.float32), dtype=np.float32)
+        self.observation_space = _observation_space(camera_size, image_size)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Lay out the scene of ``seed``; without one, of a seed that is drawn.
+
+        Raises:
+            ValueError: if the seed is one of training.
+        """
+        if seed is not None and not 0 <= seed < TRAINING_SEEDS:
+            raise ValueError(
+                f"the scene's seed is {seed}; it must be from 0 to {TRAINING_SEEDS - 1}: those above are for training"
+            )
+        super().reset(seed=seed)
+        scene = sample_scene(self._distribution, int(self.np_random.integers(TRAINING_SEEDS)) if seed is None else seed)
+        if self._world is None:
+            self._world = World(scene, self._camera_size)
+        self._world.reset(scene)
+        self._world.step(round(SETTLE_TIME / self._world.timestep))
+        self._monitor, self._tick = TaskMonitor(self._world), 0
+        return self._observe(self._world), self._info(scene.seed)
+
+    def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Play one action (6,) for one frame; see the class for what comes back.
+
+        Raises:
+            ValueError: if the action is not six finite numbers.
+            RuntimeError: before the first reset.
+        """
+        if self._world is None:
+            raise RuntimeError("the environment has no scene yet: call reset() before step()")
+        action = np.asarray(action, dtype=np.float64)
+        if action.shape != self.action_space.shape or not np.isfinite(action).all():
+            raise ValueError(f"an action is 6 finite joint targets in LeRobot's units, not {action.tolist()}")
+        self._play(self._world, lerobot_to_radians(np.clip(action, *JOINT_LIMITS)))
+        info = self._info(self._world.scene.seed)
+        return self._observe(self._world), float(info["is_success"]), info["is_success"], False, info
+
+    def render(self) -> np.ndarray | None:
+        """What the cameras saw last, side by side: (height, 2 width, 3) uint8 RGB, whatever ``image_size`` is."""
+        return np.hstack([self._pictures[camera] for camera in CAMERAS]) if self.render_mode else None
+
+    def close(self) -> None:
+        """Free the renderer; must be called by the thread that made the steps."""
+        if self._world is not None:
+            self._world.close()
+            self._world = None
+
+    def _play(self, world: World, target: np.ndarray) -> None:
+        start = world.goal
+        for tick in range(1, self._frame_ticks + 1):
+            world.goal = start + (target - start) * tick / self._frame_ticks
+            world.step(round(1 / (CONTROL_RATE * world.timestep)))
+            self._tick += 1
+            if self._tick % MONITOR_TICKS == 0:
+                self._monitor.update()
+
+    def _observe(self, world: World) -> Observation:
+        snapshot = world.snapshot()
+        self._pictures = {camera: world.render(camera, snapshot) for camera in CAMERAS}
+        pixels = {camera: self._stretched(picture) for camera, picture in self._pictures.items()}
+        return {"agent_pos": radians_to_lerobot(world.position).astype(np.float32), "pixels": pixels}
+
+    def _stretched(self, picture: np.ndarray) -> np.ndarray:
+        if self._image_size is None:
+            return picture
+        image = torch.from_numpy(picture).permute(2, 0, 1)[None]
+        stretched = resize_images(image, self._image_size)[0].permute(1, 2, 0)
+        return (stretched * 255).round().to(torch.uint8).numpy()
+
+    def _info(self, seed: int) -> dict[str, Any]:
+        return {"is_success": self._monitor.success, "outcome": self._monitor.outcome(), "scene_seed": seed}
+
+
+def _observation_space(camera_size: tuple[int, int], image_size: int | None) -> gym.spaces.Dict:
+    width, height = (image_size, image_size) if image_size else camera_size
+    picture = gym.spaces.Box(0, 255, (height, width, 3), np.uint8)
+    # A joint that is pushed yields a little beyond its limits, all of which are below half a turn.
+    joints = gym.spaces.Box(-180.0, 180.0, (len(JOINTS),), np.float32)
+    return gym.spaces.Dict({"agent_pos": joints, "pixels": gym.spaces.Dict(dict.fromkeys(CAMERAS, picture))})
