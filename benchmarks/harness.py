@@ -35,6 +35,11 @@ def at_most(name: str, value: float, unit: str, limit: float) -> Figure:
     return Figure(name, value, unit, f"at most {limit:g}", value <= limit)
 
 
+def at_least(name: str, value: float, unit: str, limit: float) -> Figure:
+    """Return a figure whose goal is to reach `limit`."""
+    return Figure(name, value, unit, f"at least {limit:g}", value >= limit)
+
+
 def take_turns(
     functions: Mapping[str, Callable[[], object]], repeats: int, finish: Callable[[], object] = lambda: None
 ) -> dict[str, float]:

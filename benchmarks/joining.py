@@ -3,12 +3,12 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from prana_ros.inference.checkpoint import load_policy
-from prana_ros.inference.denoising import Denoising
+from prana_ros.evaluation.candidates import Candidate
 from prana_ros.inference.prediction import LoadedPolicy
 from prana_ros.policies.inpainting import PLAN_ERROR, inpainting_gains
 
@@ -46,17 +46,16 @@ JOINING: dict[str, Gains | None] = {
 
 
 @dataclass(frozen=True)
-class Variant:
-    """Loads a flow policy and changes it; 0 denoising steps: the checkpoint's own."""
+class Variant(Candidate):
+    """A flow policy that is changed when it is loaded; 0 denoising steps: the checkpoint's own."""
 
-    checkpoint: str
     joining: str = AS_DEPLOYED
     white_noise: bool = False
     denoising_steps: int = 0
 
-    def __call__(self) -> LoadedPolicy:
+    def load(self) -> LoadedPolicy:
         """A policy of its own, so that nothing else is changed by it."""
-        loaded = load_policy(self.checkpoint, "cpu", denoising=Denoising(steps=self.denoising_steps))
+        loaded = super().load()
         gains = JOINING[self.joining]
         if gains is None:
             loaded.spec = replace(loaded.spec, takes_prefix=False)
@@ -65,4 +64,11 @@ class Variant:
         if self.white_noise:
             cholesky = loaded.policy.noise.cholesky
             cholesky.copy_(torch.eye(len(cholesky)))
+        if self.denoising_steps:
+            loaded.policy.config.num_inference_steps = self.denoising_steps
         return loaded
+
+    def describe(self, policy: LoadedPolicy | None) -> dict[str, Any]:
+        """What a result says of it: the changes too."""
+        changes = {"joining": self.joining, "white_noise": self.white_noise, "denoising_steps": self.denoising_steps}
+        return {**super().describe(policy), **changes}
