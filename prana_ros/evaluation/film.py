@@ -1,0 +1,89 @@
+"""Pages of film strips: what happened in the episodes that failed."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from prana_ros.evaluation.episode import Episode
+from prana_ros.evaluation.trial import FILM_WIDTH, PICTURES
+
+PICTURE_WIDTH = 240
+STRIPS_A_PAGE = 8
+PAGES = 5
+"""At most; further failures are left to their seeds."""
+_FIRST_PERIOD = 0.25
+_CAPTION_HEIGHT = 26
+_GAP = 2
+_PAPER, _INK = 255, 20
+
+
+class FilmRecorder:
+    """Takes pictures of an episode while it goes on, evenly spaced, without knowing how long it will last."""
+
+    def __init__(self) -> None:
+        self._pictures: list[np.ndarray] = []
+        self._period, self._due = _FIRST_PERIOD, -math.inf
+
+    def add(self, time: float, images: Sequence[np.ndarray]) -> None:
+        """Take what the cameras see (H, W, 3) at a time in s, if it is time for a picture again."""
+        if time < self._due:
+            return
+        self._due = time + self._period
+        self._pictures.append(side_by_side(images))
+        if len(self._pictures) == 2 * PICTURES:
+            self._pictures = self._pictures[::2]
+            self._period, self._due = 2 * self._period, self._due + self._period
+
+    def film(self) -> tuple[np.ndarray, ...]:
+        """Return ``PICTURES`` of the pictures, or as many as there are, the first and the last among them."""
+        return tuple(self._pictures[index] for index in _evenly(len(self._pictures)))
+
+
+def side_by_side(images: Sequence[np.ndarray]) -> np.ndarray:
+    """Return images (H, W, 3) of one size in a row, scaled down to at most ``FILM_WIDTH`` together."""
+    row = np.hstack(images)
+    return np.asarray(Image.fromarray(row).reduce(-(-row.shape[1] // FILM_WIDTH)))
+
+
+def write_failure_pages(episodes: Sequence[Episode], folder: Path, stem: str) -> list[Path]:
+    """Write ``STEM_1.png`` and so on: a strip of each failure that was filmed, its scene and what became of it above.
+
+    Returns:
+        The pages; none where nothing failed, or nothing was filmed.
+    """
+    strips = [film_strip(episode) for episode in episodes if not episode.success and episode.film]
+    pages = []
+    for number, page in enumerate(itertools.batched(strips[: PAGES * STRIPS_A_PAGE], STRIPS_A_PAGE), start=1):
+        path = folder / f"{stem}_{number}.png"
+        if not cv2.imwrite(str(path), cv2.cvtColor(np.vstack(page), cv2.COLOR_RGB2BGR)):
+            raise OSError(f"{path} cannot be written")
+        pages.append(path)
+    return pages
+
+
+def film_strip(episode: Episode) -> np.ndarray:
+    """Return the pictures of an episode from left to right under a caption, (H, W, 3) uint8 RGB.
+
+    W is the same for all episodes, H for all films of one format.
+    """
+    height, width = episode.film[0].shape[:2]
+    size = (PICTURE_WIDTH, round(height * PICTURE_WIDTH / width))
+    pictures = [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in episode.film[:PICTURES]]
+    strip = np.full((_CAPTION_HEIGHT + size[1] + 2 * _GAP, PICTURES * (PICTURE_WIDTH + _GAP), 3), _PAPER, np.uint8)
+    for column, picture in enumerate(pictures):
+        left = column * (PICTURE_WIDTH + _GAP)
+        strip[_CAPTION_HEIGHT : _CAPTION_HEIGHT + size[1], left : left + PICTURE_WIDTH] = picture
+    caption = f"scene {episode.seed}: {episode.outcome} after {episode.duration:.1f} s, {episode.chunks} chunks"
+    ink = (_INK,) * 3
+    cv2.putText(strip, caption, (4, _CAPTION_HEIGHT - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.55, ink, 1, cv2.LINE_AA)
+    return strip
+
+
+def _evenly(count: int) -> list[int]:
+    """Up to ``PICTURES`` of so many indices."""
+    return np.unique(np.linspace(0, count - 1, min(count, PICTURES)).round().astype(int)).tolist()

@@ -1,0 +1,133 @@
+"""One policy on a series of scenes: the episodes with all that they depend on, and the JSON file that keeps them."""
+
+import dataclasses
+import datetime
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prana_ros.evaluation.episode import OUTCOMES, Episode
+from prana_ros.evaluation.summary import summarise
+from prana_ros.machine import machine
+
+EXPERT = "expert"
+"""The name under which the scripted expert is evaluated."""
+LOCKSTEP, GRAPH = "lockstep", "graph"
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a policy did.
+
+    Attributes:
+        name: what tables and plots call it.
+        policy: path, type, number of parameters, device.
+        scenes: the name of the scene distribution.
+        through: ``LOCKSTEP`` or ``GRAPH``.
+        playback: how chunks were played.
+        time_limit: simulated seconds after which an episode was a failure.
+        requested: episodes that were asked for; more than there are where the run was broken off.
+        episodes: by seed.
+        command: that made it.
+        graph: of a run through the graph: latency, frames, commands, and how the episodes ended in the graph's words.
+        machine, date: where and when.
+    """
+
+    name: str
+    policy: dict[str, Any]
+    scenes: str
+    through: str
+    playback: dict[str, Any]
+    time_limit: float
+    requested: int
+    episodes: tuple[Episode, ...]
+    command: str
+    graph: dict[str, Any] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=machine)
+    date: str = field(default_factory=_now)
+
+    @property
+    def successes(self) -> int:
+        """How many episodes succeeded."""
+        return sum(episode.success for episode in self.episodes)
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether not all scenes were run."""
+        return len(self.episodes) < self.requested
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of the scenes, in order."""
+        return tuple(episode.seed for episode in self.episodes)
+
+
+def write_evaluation(evaluation: Evaluation, path: Path, expert: Sequence[Episode] = ()) -> None:
+    """Write everything but the films, a line for each episode.
+
+    Args:
+        expert: the expert's episodes on the same scenes; what is relative to them is then in the summary.
+    """
+    head = {f.name: getattr(evaluation, f.name) for f in dataclasses.fields(evaluation) if f.name != "episodes"}
+    head["first_seed"] = evaluation.seeds[0] if evaluation.episodes else None
+    head["summary"] = summarise(evaluation.episodes, expert)
+    text = json.dumps(_without_nan(head), indent=1).removesuffix("\n}")
+    rows = ",\n  ".join(json.dumps(_without_nan(_row(episode))) for episode in evaluation.episodes)
+    path.write_text(f'{text},\n "episodes": [\n  {rows}\n ]\n}}\n', encoding="utf-8")
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """Read what :func:`write_evaluation` wrote; the episodes have no films.
+
+    Raises:
+        ValueError: if it is something else, in one sentence.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise ValueError(f"{path} is not JSON; allowed: a result that training/evaluate.py wrote") from None
+    names = [f.name for f in dataclasses.fields(Evaluation)]
+    missing = [name for name in names if not isinstance(content, dict) or name not in content]
+    if missing:
+        raise ValueError(f"{path} lacks {missing[0]!r}; allowed: a result that training/evaluate.py wrote")
+    try:
+        episodes = tuple(_episode(row) for row in content["episodes"])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} holds an episode that is none: {error}") from None
+    return Evaluation(**{name: content[name] for name in names if name != "episodes"}, episodes=episodes)
+
+
+def _row(episode: Episode) -> dict[str, Any]:
+    names = [f.name for f in dataclasses.fields(episode) if f.name != "film"]
+    return {name: getattr(episode, name) for name in names}
+
+
+def _episode(row: dict[str, Any]) -> Episode:
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else math.nan if value is None else value
+        for name, value in row.items()
+    }
+    episode = Episode(**values)
+    if episode.outcome not in OUTCOMES:
+        raise ValueError(f"its outcome is {episode.outcome!r}; allowed: {', '.join(OUTCOMES)}")
+    return episode
+
+
+def _without_nan(value: Any) -> Any:
+    """Replace numbers that JSON does not have by null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return value
