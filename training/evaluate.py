@@ -1,127 +1,183 @@
-"""Run a checkpoint in closed loop on the twin, in lock-step and without ROS, and print how often it succeeds.
+"""Run policies in closed loop on the twin, on scenes that training never saw, and report how they did.
 
-Example: ``python training/evaluate.py checkpoints/twin_v2 --episodes 100``
+    python training/evaluate.py --policy checkpoints/twin_v2 --episodes 100
+    python training/evaluate.py --policy checkpoints/twin_v2 outputs/train/act/checkpoints/last --fps 10 --scenes hard
+    python training/evaluate.py --policy checkpoints/twin_v2 --through graph --episodes 50
+
+Any LeRobot policy, and the word `expert` for the scripted one. Through lock-step (no ROS, simulated time stands still
+while the policy thinks) or through the running ROS graph. Several policies are compared on the same scenes. A JSON file
+for each policy, film strips of its failures, and plots are written to the output folder. Ctrl-C: what was run so far.
 """
 
 import argparse
-import json
+import math
+import shlex
 import sys
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-import torch
-from scipy.stats import binomtest
-from tqdm import tqdm
+from prana_ros.evaluation.candidates import Candidate, names_of
+from prana_ros.evaluation.episode import Episode
+from prana_ros.evaluation.playback import Playback
+from prana_ros.evaluation.report import report, write_pictures, write_policy
+from prana_ros.evaluation.result import EXPERT, GRAPH, LOCKSTEP, Evaluation
+from prana_ros.evaluation.run import Trials, evaluate_lockstep, require_fit
+from prana_ros.simulation.scene import DISTRIBUTIONS, TRAINING_SEEDS
 
-from prana_ros.inference.checkpoint import load_policy
-from prana_ros.inference.gate import RobotDescription, require
-from prana_ros.inference.prediction import LoadedPolicy, PolicyInput
-from prana_ros.simulation.lockstep import EpisodeOutcome, Observed, run_lockstep
-from prana_ros.simulation.scene import DISTRIBUTIONS, TRAINING_SEEDS, scene_distribution
-from prana_ros.simulation.task import TASK
-from prana_ros.simulation.world import CAMERAS
-from prana_ros.so101.figures import JOINT_NAMES
-from prana_ros.so101.units import LEROBOT_UNITS
+LOCKSTEP_ONLY = {"execute_steps": 8, "asynchronous": False, "latency": 0.0, "worlds": 8}
+"""Options that say how lock-step plays chunks, with their defaults."""
 
 
-class LockstepPolicy:
-    """A loaded policy as the lock-step evaluation calls it, with a new noise seed for each chunk."""
+def whole_number(least: int) -> Callable[[str], int]:
+    """A parser of whole numbers of at least so much."""
 
-    def __init__(self, policy: LoadedPolicy, seed: int) -> None:
-        self._policy, self._seed = policy, seed
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
+        return int(text)
 
-    def __call__(self, history: Sequence[Observed]) -> np.ndarray:
-        """Joint positions (H, 6) in rad from the last observations."""
-        self._seed += 1
-        inputs = [PolicyInput(seen.state, seen.images) for seen in history]
-        return self._policy.predict(inputs, task=TASK, seed=self._seed).positions
+    return parse
 
 
-def camera_size(policy: LoadedPolicy) -> tuple[int, int]:
-    """Width and height of the pictures that the policy was trained on."""
-    sizes = {(width, height) for _, height, width in policy.spec.cameras.values()}
-    if len(sizes) != 1:
-        raise ValueError(f"the twin's cameras have one size, the policy was trained on {sorted(sizes)}")
-    return sizes.pop()
+def seconds(text: str) -> float:
+    """A time above 0 s."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
 
 
-def summarize(outcomes: Sequence[EpisodeOutcome]) -> dict[str, object]:
-    """Success rate with its 95 % Wilson interval, and how many episodes ended in each way."""
-    successes = sum(outcome.outcome == "success" for outcome in outcomes)
-    interval = binomtest(successes, len(outcomes)).proportion_ci(method="wilson")
-    return {
-        "episodes": len(outcomes),
-        "successes": successes,
-        "success_rate": successes / len(outcomes),
-        "wilson_95": [interval.low, interval.high],
-        "outcomes": dict(Counter(outcome.outcome for outcome in outcomes).most_common()),
-    }
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--policy", nargs="+", required=True, metavar="PATH", help="checkpoints, or the word expert")
+    add("--episodes", type=whole_number(1), default=100, help="number of scenes (default: 100)")
+    add("--seed", type=whole_number(0), default=0, help="seed of the first scene; each takes the next (default: 0)")
+    add("--scenes", choices=tuple(DISTRIBUTIONS), default="standard", help="(default: standard)")
+    add("--through", choices=(LOCKSTEP, GRAPH), default=LOCKSTEP, help="(default: lockstep)")
+    add("--time-limit", type=seconds, default=15.0, help="simulated seconds a scene (default: 15)")
+    add("--fps", type=seconds, help="frame rate of the training data, for checkpoints that do not say")
+    add("--device", default="auto", help="where the policies compute (default: a GPU where there is one, else cpu)")
+    add("--output", type=Path, help="folder to write (default: outputs/evaluation-<date>)")
+    add("--no-reference", action="store_true", help="leave out the expert, whose path and jerk are the reference")
+    add("--no-film", action="store_true", help="leave out the film strips of the failures")
+    add("--processes", type=whole_number(1), default=2, help="in lock-step, the expert's always (default: 2)")
+    lockstep = parser.add_argument_group("lock-step")
+    add = lockstep.add_argument
+    add("--worlds", type=whole_number(1), help="that share a forward pass, in each process (default: 8)")
+    add("--execute-steps", type=whole_number(1), help="steps played of each chunk, if synchronous (default: 8)")
+    add("--asynchronous", action="store_true", default=None, help="the arm goes on while the policy thinks")
+    add("--latency", type=float, help="simulated seconds from an observation to its chunk (default: 0)")
+    graph = parser.add_argument_group("graph")
+    graph.add_argument(
+        "--real-time-factor", type=seconds, help="speed of the twin's clock, at most 1 (default: chosen)"
+    )
+    return parser
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Options that fit together; what does not is refused in one sentence."""
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    if options.seed > TRAINING_SEEDS - options.episodes:
+        parser.error(f"scenes must lie in 0 … {TRAINING_SEEDS - 1}: those above were used for training")
+    given = [name for name in LOCKSTEP_ONLY if getattr(options, name) is not None]
+    if options.through == GRAPH and given:
+        parser.error(
+            f"--{given[0].replace('_', '-')} says how lock-step plays chunks; the graph plays them as deployed"
+        )
+    if options.through == GRAPH and EXPERT in options.policy:
+        parser.error("the expert is no checkpoint that the graph could run; evaluate it through lockstep")
+    if options.through == LOCKSTEP and options.real_time_factor is not None:
+        parser.error("--real-time-factor belongs to --through graph; lock-step runs as fast as the machine can")
+    for name in set(LOCKSTEP_ONLY) - set(given):
+        setattr(options, name, LOCKSTEP_ONLY[name])
+    return options
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Evaluate all policies; print and write everything. Returns the exit code."""
+    folder = options.output or Path("outputs") / f"evaluation-{time.strftime('%Y-%m-%d-%H%M%S')}"
+    require, run = ways(options, folder)
+    trials = trials_of(options)
+    candidates = [
+        Candidate(name, path, options.device, None if path == EXPERT else options.fps)
+        for name, path in zip(names_of(options.policy), options.policy, strict=True)
+    ]
+    for candidate in candidates:
+        require(candidate, trials)
+    folder.mkdir(parents=True, exist_ok=True)
+    expert: tuple[Episode, ...] = ()
+    done: dict[str, Evaluation] = {}
+    if EXPERT in options.policy or not options.no_reference:
+        done[EXPERT] = evaluate_lockstep(Candidate(EXPERT, EXPERT), trials)
+        expert = done[EXPERT].episodes
+    for candidate in candidates:
+        if candidate.path not in done and not any(evaluation.broken_off for evaluation in done.values()):
+            done[candidate.path] = run(candidate, trials)
+        if candidate.path in done and done[candidate.path].episodes:
+            print(f"written: {', '.join(map(str, write_policy(done[candidate.path], folder, expert)))}")
+    return finish([done[candidate.path] for candidate in candidates if candidate.path in done], expert, folder)
+
+
+def ways(options: argparse.Namespace, folder: Path) -> tuple[Callable, Callable]:
+    """What refuses a policy that cannot be evaluated, and what evaluates one."""
+    if options.through == LOCKSTEP:
+        return require_fit, evaluate_lockstep
+    from prana_ros.cli import graph_evaluation  # lock-step needs no ROS
+
+    run = partial(graph_evaluation.evaluate_graph, folder=folder, real_time_factor=options.real_time_factor or 0.0)
+    return graph_evaluation.require_fit, run
+
+
+def trials_of(options: argparse.Namespace) -> Trials:
+    """What all policies are given."""
+    return Trials(
+        scenes=options.scenes,
+        seeds=range(options.seed, options.seed + options.episodes),
+        time_limit=options.time_limit,
+        playback=Playback(options.execute_steps, options.asynchronous, options.latency),
+        worlds=options.worlds,
+        processes=options.processes,
+        film=not options.no_film,
+        command=shlex.join(["python", *sys.argv]),
+    )
+
+
+def finish(evaluations: list[Evaluation], expert: tuple[Episode, ...], folder: Path) -> int:
+    """Print the tables, write the plots, and say what broke off; returns the exit code."""
+    told = [evaluation for evaluation in evaluations if evaluation.episodes]
+    if told:
+        pictures = write_pictures(told, folder, expert)
+        print(f"\n{report(told, expert)}\n\nwritten: {', '.join(map(str, pictures))}")
+    broken_off = [evaluation for evaluation in evaluations if evaluation.broken_off]
+    for evaluation in broken_off:
+        why = evaluation.graph.get("failure") or "those that take long, as failures do, are missing more often"
+        count = f"{len(evaluation.episodes)} of {evaluation.requested} scenes"
+        print(f"evaluate: {evaluation.name} was broken off after {count}: {why}", file=sys.stderr)
+    if not told:
+        print("evaluate: no scene of a policy was over; nothing was written", file=sys.stderr)
+    if any(evaluation.graph.get("failure") for evaluation in broken_off):
+        return 1
+    return 130 if broken_off or not evaluations else 0
 
 
 def main() -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", help="folder of the checkpoint")
-    parser.add_argument("--episodes", type=int, default=100, help="number of unseen scenes (default: 100)")
-    parser.add_argument("--seed", type=int, default=0, help="first scene seed (default: 0)")
-    parser.add_argument("--scenes", choices=sorted(DISTRIBUTIONS), default="standard", help="(default: standard)")
-    parser.add_argument("--execute-steps", type=int, default=8, help="steps executed of each chunk (default: 8)")
-    parser.add_argument("--fps", type=float, help="frame rate of the training data, if the checkpoint does not say")
-    parser.add_argument("--time-limit", type=float, default=15.0, help="simulated seconds an episode (default: 15)")
-    parser.add_argument("--device", default="cpu", help="where the policy runs (default: cpu)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of the policy on a CPU (default: 1)")
-    parser.add_argument("--output", type=Path, help="write summary and outcomes to this JSON file")
-    options = parser.parse_args()
-    if options.episodes < 1 or not 0 <= options.seed <= TRAINING_SEEDS - options.episodes:
-        parser.error(f"scenes must lie in 0 … {TRAINING_SEEDS - 1}: those above were used for training")
-    torch.set_num_threads(options.threads)
+    options = parse()
     try:
-        outcomes = evaluate(options)
-    except ValueError as error:
-        print(error, file=sys.stderr)
+        return evaluate(options)
+    except (ValueError, RuntimeError, OSError) as error:
+        print(f"evaluate: {error}", file=sys.stderr)
         return 1
-    summary = summarize(outcomes)
-    low, high = summary["wilson_95"]
-    print(f"{summary['successes']} of {summary['episodes']} succeeded ({low:.0%} to {high:.0%} at 95 %)")
-    for name, number in summary["outcomes"].items():
-        print(f"  {name}: {number}")
-    if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        content = {"command": sys.argv, **summary, "runs": [asdict(outcome) for outcome in outcomes]}
-        options.output.write_text(json.dumps(content, indent=1) + "\n")
-    return 0
-
-
-def evaluate(options: argparse.Namespace) -> list[EpisodeOutcome]:
-    """Run all episodes with a progress bar."""
-    policy = load_policy(
-        options.checkpoint, options.device, joint_names=JOINT_NAMES, units=LEROBOT_UNITS, fps=options.fps
-    )
-    size = camera_size(policy)
-    cameras = dict.fromkeys(CAMERAS, (3, *reversed(size)))
-    require(policy.spec, RobotDescription(JOINT_NAMES, LEROBOT_UNITS, options.fps, cameras))
-    fps = policy.spec.fps
-    if not fps or int(fps) != fps:
-        raise ValueError(f"the policy's frame rate is {fps}; a whole number is needed: set --fps")
-    runs = run_lockstep(
-        LockstepPolicy(policy, options.seed),
-        range(options.seed, options.seed + options.episodes),
-        scene_distribution(options.scenes),
-        fps=int(fps),
-        execute_steps=options.execute_steps,
-        observation_steps=policy.spec.observation_steps,
-        time_limit=options.time_limit,
-        camera_size=size,
-    )
-    outcomes = []
-    with tqdm(runs, total=options.episodes, unit="episode") as progress:
-        for outcome in progress:
-            outcomes.append(outcome)
-            progress.set_postfix(success=sum(each.outcome == "success" for each in outcomes))
-    return outcomes
+    except KeyboardInterrupt:  # before the first scene, or while the report was being written
+        return 130
 
 
 if __name__ == "__main__":

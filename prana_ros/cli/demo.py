@@ -5,18 +5,17 @@ import time
 from pathlib import Path
 
 import numpy as np
-from rclpy.node import Node
 
 from prana_ros import resources
 from prana_ros.cli.deploy import graph_of, output_folder, with_real_time_factor
+from prana_ros.cli.recorder import Recorder
 from prana_ros.cli.session import run_graph
 from prana_ros.cli.terminal import Terminal
 from prana_ros.graph import TWIN_CAMERAS, DeployOptions
 from prana_ros.machine import machine
-from prana_ros.nodes.observer import observe_motion, observe_reports
 from prana_ros.report.log import RunLog
 from prana_ros.report.plot import plot_joints
-from prana_ros.report.records import ArmRecord, ChunkRecord, JointRecord, SeriesRecord
+from prana_ros.report.records import JointRecord, SeriesRecord
 from prana_ros.report.summary import summarize
 from prana_ros.report.video import SideBySideVideo
 
@@ -44,41 +43,24 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.set_defaults(func=demo)
 
 
-class Recorder:
+class DemoRecorder(Recorder):
     """Notes a run: the log, and the video as it happens."""
 
     def __init__(self, video: SideBySideVideo) -> None:
-        self.log = RunLog()
+        super().__init__()
         self.first_motion: float | None = None
         self._video = video
         self._origin: tuple[float, ...] | None = None
         self._caption = ""
 
-    def observe(self, node: Node) -> None:
-        """Subscribe to everything that is noted."""
-        observe_reports(node, self)
-        observe_motion(node, TWIN_CAMERAS, self)
-
-    def on_chunk(self, record: ChunkRecord) -> None:
-        """Take a chunk report."""
-        self.log.chunks.append(record)
-
-    def on_arm(self, record: ArmRecord) -> None:
-        """Take a report of the driver."""
-        self.log.arm.append(record)
-
     def on_series(self, record: SeriesRecord) -> None:
         """Take a report of the series of episodes."""
-        self.log.series.append(record)
+        super().on_series(record)
         self._caption = f"episode {record.episode + 1} of {record.episodes}: {record.state} {record.elapsed:.1f} s"
-
-    def on_measured(self, record: JointRecord) -> None:
-        """Take a measurement of the joints."""
-        self.log.measured.append(record)
 
     def on_commanded(self, record: JointRecord) -> None:
         """Take a command to the joints."""
-        self.log.commanded.append(record)
+        super().on_commanded(record)
         self._origin = self._origin or record.position
         if self.first_motion is None and np.abs(np.subtract(record.position, self._origin)).max() > MOVING:
             self.first_motion = time.monotonic()
@@ -104,7 +86,7 @@ def demo(arguments: argparse.Namespace) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     terminal = Terminal(folder / "run.log")
     video = SideBySideVideo(folder / "video.mp4", TWIN_CAMERAS)
-    recorder = Recorder(video)
+    recorder = DemoRecorder(video)
     try:
         options = with_real_time_factor(options, terminal)
         result = run_graph(graph_of(options), folder, terminal, recorder.observe)

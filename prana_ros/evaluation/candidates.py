@@ -1,0 +1,105 @@
+"""What is evaluated: a checkpoint of any LeRobot policy, or the scripted expert, under a short name."""
+
+import contextlib
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from prana_ros.evaluation.result import EXPERT
+from prana_ros.inference.checkpoint import load_policy
+from prana_ros.inference.prediction import LoadedPolicy
+from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.units import LEROBOT_UNITS
+
+_UNTOLD = ("checkpoints", "pretrained_model", "last")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A checkpoint, and how it is loaded; picklable, so that every process can load its own.
+
+    Attributes:
+        name: for tables and files.
+        path: the checkpoint's folder, or ``EXPERT``.
+        device: where it computes.
+        fps: of its training data, where the checkpoint does not say.
+        threads: of PyTorch on a CPU.
+    """
+
+    name: str
+    path: str
+    device: str = "auto"
+    fps: float | None = None
+    threads: int = 1
+
+    @property
+    def is_expert(self) -> bool:
+        """Whether this is the scripted expert, which has no checkpoint."""
+        return self.path == EXPERT
+
+    def load(self) -> LoadedPolicy:
+        """Load the checkpoint.
+
+        Raises:
+            ValueError: if it cannot be loaded, or its frame rate is not known.
+        """
+        torch.set_num_threads(self.threads)
+        with contextlib.redirect_stdout(io.StringIO()):  # LeRobot says that it loads, in the middle of a progress bar
+            policy = load_policy(self.path, self.device, joint_names=JOINT_NAMES, units=LEROBOT_UNITS, fps=self.fps)
+        known = policy.spec.fps
+        if not known:
+            raise ValueError(
+                f"{self.path} does not say at which rate it was trained; give its frames a second as --fps"
+            )
+        if self.fps not in (None, known):
+            raise ValueError(f"{self.path} was trained at {known:g} frames a second, but --fps is {self.fps:g}")
+        return policy
+
+    def describe(self, policy: LoadedPolicy | None) -> dict[str, Any]:
+        """Return what a result says of the policy; ``None`` for the expert."""
+        if policy is None:
+            return {"path": self.path, "type": "scripted expert"}
+        return {
+            "path": self.path,
+            "type": policy.spec.kind,
+            "parameters": sum(parameter.numel() for parameter in policy.policy.parameters()),
+            "fps": policy.spec.fps,
+            "chunk_size": policy.spec.chunk_size,
+            "denoising_steps": policy.spec.denoising_steps,
+            "device": _device(policy.device),
+        }
+
+
+def names_of(paths: Sequence[str]) -> list[str]:
+    """A short name for each checkpoint: the folder's that a person chose, with those above it until all differ.
+
+    Raises:
+        ValueError: if a checkpoint is named twice.
+    """
+    if repeated := [path for path, count in Counter(paths).items() if count > 1]:
+        raise ValueError(f"{repeated[0]} is named twice; every policy is evaluated once")
+    parts = [_telling_parts(path) for path in paths]
+    length = [1] * len(paths)
+    while True:
+        names = ["_".join(part[-n:]) for part, n in zip(parts, length, strict=True)]
+        clashing = [index for index, name in enumerate(names) if names.count(name) > 1]
+        longer = [index for index in clashing if length[index] < len(parts[index])]
+        if not longer:
+            return [f"{name}_{index}" if index in clashing else name for index, name in enumerate(names)]
+        for index in longer:
+            length[index] += 1
+
+
+def _telling_parts(path: str) -> list[str]:
+    """The folders of a path but those that every training run has, and without its root."""
+    parts = [part for part in Path(path).parts if part not in (*_UNTOLD, "..", ".", "/") and not part.isdecimal()]
+    return parts or [Path(path).name or "policy"]
+
+
+def _device(device: torch.device) -> str:
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
