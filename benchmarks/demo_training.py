@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.harness import Figure, at_most, write_result
 from prana_ros import resources
-from prana_ros.learning.training_log import METRICS_FILE, read_metrics
+from prana_ros.learning.training_log import METRICS_FILE, read_metrics, training_seconds
 from prana_ros.policies.chunk_policy import WEIGHTS_FILE
 from prana_ros.simulation.recording import Recording, make_demonstrations
 from prana_ros.simulation.scene import HARD, STANDARD
@@ -50,7 +50,7 @@ def training_run(run: Path) -> tuple[list[Figure], dict[str, Any]]:
         raise SystemExit(f"{run / METRICS_FILE} is missing or empty; allowed: the output folder of a training run")
     train = json.loads((run / "checkpoints/last/pretrained_model/train_config.json").read_text())
     info = json.loads((Path(train["dataset"]["root"]) / "meta/info.json").read_text())
-    hours = _seconds(metrics) / 3600
+    hours = training_seconds(metrics) / 3600
     last = metrics[-1]
     figures = [
         Figure("demonstrations", info["total_episodes"], ""),
@@ -63,15 +63,6 @@ def training_run(run: Path) -> tuple[list[Figure], dict[str, Any]]:
     every = -(-len(metrics) // CURVE_POINTS)
     curve = [{key: line[key] for key in ("step", "loss", "lr", "samples_per_s")} for line in metrics[::every]]
     return figures, {"seed": train["seed"], "steps": last["step"], "batch_size": train["batch_size"], "curve": curve}
-
-
-def _seconds(metrics: Sequence[dict[str, Any]]) -> float:
-    """Time of all steps: each line has the means of the steps since the line before."""
-    steps = [0, *(line["step"] for line in metrics)]
-    return sum(
-        (line["update_s"] + line["dataloading_s"]) * (line["step"] - before)
-        for line, before in zip(metrics, steps, strict=False)
-    )
 
 
 def _mean_loss(lines: Sequence[dict[str, Any]]) -> float:

@@ -27,7 +27,7 @@ from prana_ros.evaluation.playback import Playback
 from prana_ros.evaluation.result import EXPERT, GRAPH, LOCKSTEP, Evaluation
 from prana_ros.evaluation.run import Trials
 from prana_ros.inference.predictor import PolicyInput
-from prana_ros.learning.training_log import METRICS_FILE, read_metrics
+from prana_ros.learning.training_log import METRICS_FILE, read_metrics, training_seconds
 from prana_ros.simulation.scene import DISTRIBUTIONS
 
 V2 = "prana_v2"
@@ -71,8 +71,7 @@ def cost(candidate: Candidate) -> dict[str, Any]:
     metrics = read_metrics(Path(f"outputs/train/twin_{candidate.name}") / METRICS_FILE)
     if not metrics:
         return {"chunk_ms": chunk}
-    rates = [line["samples_per_s"] for line in metrics]
-    hours = metrics[-1]["samples"] / (len(rates) / sum(1 / rate for rate in rates)) / 3600
+    hours = training_seconds(metrics) / 3600
     return {"chunk_ms": chunk, "training_samples": metrics[-1]["samples"], "training_hours": hours}
 
 

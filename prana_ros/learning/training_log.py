@@ -1,7 +1,7 @@
 """The course of a training run: one line of metrics at a time in a file, and the loss curve as a picture."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,15 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             continue
     return lines
+
+
+def training_seconds(metrics: Sequence[dict[str, Any]]) -> float:
+    """Time of all steps, without checkpoints and plots: each line has the means of the steps since the line before."""
+    steps = [0, *(line["step"] for line in metrics)]
+    return sum(
+        (line["update_s"] + line["dataloading_s"]) * (line["step"] - before)
+        for line, before in zip(metrics, steps, strict=False)
+    )
 
 
 def plot_loss(metrics: list[dict[str, Any]], path: Path) -> None:
