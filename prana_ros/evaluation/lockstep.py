@@ -69,7 +69,8 @@ def run_lockstep(
     if not time_limit > 0:
         raise ValueError(f"the time limit is {time_limit} s; it must be above 0")
     conditions = Conditions(distribution, playback, worlds, time_limit, film)
-    return share_out(partial(_run_share, load, conditions), seeds, processes, preload=__name__)
+    work = partial(_run_share, load, conditions)
+    return work(seeds) if processes == 1 else share_out(work, seeds, processes, preload=__name__)
 
 
 def _run_share(load: Callable[[], LoadedPolicy], conditions: Conditions, seeds: Sequence[int]) -> Iterator[Episode]:

@@ -32,7 +32,8 @@ def run_expert(
     for name, value in (("seeds", len(seeds)), ("processes", processes)):
         if value < 1:
             raise ValueError(f"the number of {name} is {value}; it must be at least 1")
-    return share_out(partial(_run_share, distribution, plain), seeds, processes, preload=__name__)
+    work = partial(_run_share, distribution, plain)
+    return work(seeds) if processes == 1 else share_out(work, seeds, processes, preload=__name__)
 
 
 def _run_share(distribution: SceneDistribution, plain: bool, seeds: Sequence[int]) -> Iterator[Episode]:

@@ -7,17 +7,12 @@ same place removes it.
 """
 
 import shutil
-import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
-from multiprocessing import get_context, parent_process
-from multiprocessing.process import BaseProcess
-from multiprocessing.queues import Queue
-from multiprocessing.synchronize import Event
 from pathlib import Path
-from queue import Empty
 from tempfile import mkdtemp
 
 import av.logging
@@ -30,7 +25,8 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from prana_ros.simulation.demonstrations import CONTROL_RATE, Demonstration, record_demonstration
 from prana_ros.simulation.scene import DISTRIBUTIONS, TRAINING_SEEDS, Scene, SceneDistribution, sample_scene
 from prana_ros.simulation.task import TASK
-from prana_ros.simulation.world import CAMERAS, World
+from prana_ros.simulation.workers import WorkerError, share_out
+from prana_ros.simulation.world import CAMERA_SIZE, CAMERAS, World
 from prana_ros.so101.figures import JOINT_NAMES
 from prana_ros.so101.units import radians_to_lerobot
 
@@ -47,7 +43,7 @@ class Recording:
     distributions: tuple[SceneDistribution, ...]
     """Taken in turn, seed by seed; one that is named twice has twice the share."""
     fps: int = 10
-    size: tuple[int, int] = (320, 240)
+    size: tuple[int, int] = CAMERA_SIZE
     """Width and height of the pictures."""
     seed: int = 0
     """First training seed, from ``TRAINING_SEEDS`` on."""
@@ -133,79 +129,41 @@ def merge(shards: Sequence[Path], root: Path, repo_id: str) -> None:
     aggregate_datasets(names, repo_id, list(shards), root, video_files_size_in_mb=VIDEO_FILE_SIZE)
 
 
-def _record_shards(recording: Recording, shares: list[int], shards: list[Path]) -> Iterator[Attempt]:
-    context = get_context("forkserver")  # what they need takes seconds to import: once is enough
-    context.set_forkserver_preload([__name__])
-    attempts: Queue[Attempt | str] = context.Queue()
-    stop = context.Event()
-    processes = [
-        context.Process(target=_record_shard, args=(recording, index, len(shares), share, shard, attempts, stop))
-        for index, (share, shard) in enumerate(zip(shares, shards, strict=True))
+@dataclass(frozen=True)
+class _Shard:
+    """One process's part: every ``step``-th attempt from ``first`` on, until ``episodes`` are at ``root``."""
+
+    first: int
+    step: int
+    episodes: int
+    root: Path
+
+
+def _record_shards(recording: Recording, shares: list[int], roots: list[Path]) -> Iterator[Attempt]:
+    shards = [
+        _Shard(first, len(shares), episodes, root)
+        for first, (episodes, root) in enumerate(zip(shares, roots, strict=True))
     ]
     try:
-        for process in processes:
-            process.start()
-        kept = 0
-        while kept < sum(shares):
-            attempt = _next_attempt(attempts, processes)
-            kept += attempt.outcome == "success"
-            yield attempt
-        for process in processes:
-            process.join()
-        _require_success(processes)
-    finally:
-        stop.set()
-        for process in processes:
-            if process.pid is not None:
-                process.join()
+        yield from share_out(partial(_record, recording), shards, len(shards), preload=__name__)
+    except (ValueError, WorkerError) as error:
+        raise RuntimeError(f"nothing was kept: {error}") from error
 
 
-def _next_attempt(attempts: "Queue[Attempt | str]", processes: Sequence[BaseProcess]) -> Attempt:
-    while True:
-        try:
-            attempt = attempts.get(timeout=1)
-        except Empty:
-            _require_success(processes)
-            continue
-        if isinstance(attempt, str):
-            raise RuntimeError(f"a recording process failed, nothing was kept: {attempt}")
-        return attempt
-
-
-def _require_success(processes: Sequence[BaseProcess]) -> None:
-    for process in processes:
-        if process.exitcode:
-            raise RuntimeError(f"a recording process ended with exit code {process.exitcode}: nothing was kept")
-
-
-def _record_shard(
-    recording: Recording,
-    index: int,
-    step: int,
-    episodes: int,
-    root: Path,
-    attempts: "Queue[Attempt | str]",
-    stop: Event,
-) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent stops this one
+def _record(recording: Recording, shards: Sequence[_Shard]) -> Iterator[Attempt]:
     av.logging.set_libav_level(av.logging.ERROR)
     disable_progress_bars()
-    try:
-        with World(recording.scene(index), recording.size) as world:
-            dataset, parent = DemonstrationDataset(root, recording.fps, recording.size), parent_process()
-            for number in count(index, step):
-                scene = recording.scene(number)
+    with World(recording.scene(0), recording.size) as world:
+        for shard in shards:
+            dataset = DemonstrationDataset(shard.root, recording.fps, recording.size)
+            numbers = count(shard.first, shard.step)
+            while dataset.episodes < shard.episodes:
+                scene = recording.scene(next(numbers))
                 demonstration = record_demonstration(world, scene, recording.fps, plain=recording.plain)
                 if demonstration.outcome == "success":
                     dataset.add(demonstration)
-                done = dataset.episodes == episodes or stop.is_set() or not (parent and parent.is_alive())
-                if done:
-                    dataset.close()  # before the parent hears of the last attempt, and listens no more
-                attempts.put(Attempt(scene.seed, demonstration.outcome))
-                if done:
-                    break
-    except Exception as error:
-        attempts.put(repr(error))  # not every exception can be sent to another process
+                yield Attempt(scene.seed, demonstration.outcome)
+            dataset.close()
 
 
 def dataset_features(size: tuple[int, int]) -> dict[str, dict]:

@@ -36,8 +36,7 @@ def share_out[Job, Result](
 ) -> Iterator[Result]:
     """What ``work`` yields for all jobs, in the order in which it comes. Process p of n does jobs p, p + n, p + 2n, …
 
-    With one process, or one job, the work is done here. Otherwise each process has one thread, and ends with this one,
-    however that ends.
+    Each process has one thread. All end with this one; where this one is killed, after what they yield next.
 
     Args:
         work: called in each process with its jobs; picklable.
@@ -48,9 +47,6 @@ def share_out[Job, Result](
         WorkerError: if a process failed otherwise.
     """
     processes = min(processes, len(jobs))
-    if processes == 1:
-        yield from work(jobs)
-        return
     context = get_context("forkserver")  # what the work needs takes seconds to import: once is enough
     context.set_forkserver_preload([preload])
     results: Queue[Any] = context.Queue()

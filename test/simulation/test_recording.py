@@ -4,10 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from multiprocessing import get_context
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Event
 
 import numpy as np
 import pytest
@@ -139,16 +136,6 @@ def test_an_existing_folder_is_not_overwritten(tmp_path):
         next(make_demonstrations(RECORDING, 1, tmp_path, "test/demos"))
 
 
-def test_a_process_that_dies_ends_the_recording():
-    context = get_context("forkserver")
-    attempts = context.Queue()
-    process = context.Process(target=os._exit, args=(3,))
-    process.start()
-    process.join()
-    with pytest.raises(RuntimeError, match="ended with exit code 3: nothing was kept"):
-        module._next_attempt(attempts, [process])
-
-
 def test_a_killed_recording_leaves_nothing_that_looks_complete_and_the_next_one_clears_it_away(tmp_path):
     root = tmp_path / "set"
     command = [sys.executable, SCRIPT, "--episodes=500", f"--root={root}", "--processes=1", "--camera-size=64x48"]
@@ -173,17 +160,15 @@ def test_a_shard_that_cannot_be_completed_is_a_failure(tmp_path, monkeypatch):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(DemonstrationDataset, "close", close)
-    monkeypatch.setattr(signal, "signal", lambda *_: None)  # Ctrl-C is ignored by a recording process only
-    told: SimpleQueue = SimpleQueue()
-    module._record_shard(RECORDING, 0, 1, 1, tmp_path / "shard", told, Event())
-    assert told.get_nowait() == "OSError('No space left on device')"
-    assert told.empty()
+    shard = module._Shard(0, 1, 1, tmp_path / "shard")
+    with pytest.raises(OSError, match="No space left"):
+        list(module._record(RECORDING, [shard]))
 
 
 def test_a_failure_in_a_process_is_told_and_nothing_is_kept(tmp_path):
     root = tmp_path / "deep" / "set"
     recording = Recording((STANDARD,))
     object.__setattr__(recording, "size", (33, 33))  # behind the check's back: the video encoder fails on it
-    with pytest.raises(RuntimeError, match="a recording process failed, nothing was kept"):
+    with pytest.raises(RuntimeError, match="nothing was kept: a worker process failed: "):
         list(make_demonstrations(recording, 1, root, "test/demos", processes=1))
     assert not list(root.parent.iterdir())
