@@ -24,7 +24,7 @@ class Drive:
     def __init__(self, trial: Trial, policy: Predictor, eyes: Eyes, playback: Playback) -> None:
         self._trial, self._eyes = trial, eyes
         self._schedule = Schedule.of(playback, policy.spec)
-        self._engine = InferenceEngine(policy, Settings(seed=_noise_seed(trial.world.scene.seed)))
+        self._engine = InferenceEngine(policy, Settings(seed=noise_seed(trial.world.scene.seed)))
         self._engine.start(TASK)
         position, latency = trial.world.goal, self._schedule.latency / TICKS
         self._arm: Playing
@@ -81,6 +81,6 @@ class Drive:
             self._seams.append(seam)
 
 
-def _noise_seed(scene_seed: int) -> int:
+def noise_seed(scene_seed: int) -> int:
     """Of the first chunk's noise; the engine counts up from it. Far apart for scenes that are near."""
     return int(np.random.SeedSequence(scene_seed).generate_state(1, np.uint64)[0] >> np.uint64(1))

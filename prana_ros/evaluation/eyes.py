@@ -36,12 +36,12 @@ class Eyes:
     def look(self, world: World) -> PolicyInput:
         """The joint state and the policy's images, of now."""
         snapshot = world.snapshot()
-        images = {name: _stretched(world.render(name, snapshot), side) for name, side in self._sides.items()}
+        images = {name: stretched(world.render(name, snapshot), side) for name, side in self._sides.items()}
         return PolicyInput(world.position, images)
 
 
-def _stretched(picture: np.ndarray, side: int | None) -> np.ndarray:
-    """A picture (H, W, 3) uint8 as (side, side, 3), with the rounding of the frame cache."""
+def stretched(picture: np.ndarray, side: int | None) -> np.ndarray:
+    """A picture (H, W, 3) uint8 as (side, side, 3), with the rounding of the frame cache; without ``side`` as it is."""
     if side is None:
         return picture
     resized = resize_images(torch.from_numpy(picture).permute(2, 0, 1)[None], side)
