@@ -38,4 +38,4 @@ case $kind in
 esac
 exec "${PYTHON:-.venv/bin/python}" training/train.py --policy.type="$kind" --policy.device=cpu "${own[@]}" \
   --dataset.repo_id=local/both --dataset.root="$dataset" --mixed_precision=bf16 \
-  --batch_size=32 --steps=15000 --save_freq=3000 --log_freq=50 --output_dir="$output" "$@"
+  --batch_size=32 --steps=10000 --save_freq=2000 --log_freq=50 --output_dir="$output" "$@"
