@@ -29,6 +29,8 @@ from prana_ros.simulation.scene import DISTRIBUTIONS, TRAINING_SEEDS
 LOCKSTEP_ONLY = {"execute_steps": 8, "asynchronous": False, "latency": 0.0, "worlds": 8}
 """Options that say how lock-step plays chunks, with their defaults."""
 
+LONG_ARE_MISSING = "those that take long, as failures do, are missing more often"
+
 
 def whole_number(least: int) -> Callable[[str], int]:
     """A parser of whole numbers of at least so much."""
@@ -158,9 +160,9 @@ def finish(evaluations: list[Evaluation], expert: tuple[Episode, ...], folder: P
         print(f"\n{report(told, expert)}\n\nwritten: {', '.join(map(str, pictures))}")
     broken_off = [evaluation for evaluation in evaluations if evaluation.broken_off]
     for evaluation in broken_off:
-        why = evaluation.graph.get("failure") or "those that take long, as failures do, are missing more often"
+        why = evaluation.graph.get("failure") or ("" if evaluation.through == GRAPH else LONG_ARE_MISSING)
         count = f"{len(evaluation.episodes)} of {evaluation.requested} scenes"
-        print(f"evaluate: {evaluation.name} was broken off after {count}: {why}", file=sys.stderr)
+        print(f"evaluate: {evaluation.name} was broken off after {count}{why and ': '}{why}", file=sys.stderr)
     if not told:
         print("evaluate: no scene of a policy was over; nothing was written", file=sys.stderr)
     if any(evaluation.graph.get("failure") for evaluation in broken_off):

@@ -1,6 +1,8 @@
 """The whole graph on the twin, in tests: a policy that fits it, and commands that start it."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
@@ -21,9 +23,22 @@ def save_wandering_policy(folder: Path) -> Path:
     """Random weights that take the twin's images and move the arm a few degrees around its rest pose."""
     image = PolicyFeature(FeatureType.VISUAL, (3, 240, 320))
     inputs = {**checkpoints.FEATURES, **{f"observation.images.{name}": image for name in checkpoints.CAMERAS}}
-    above_rest = radians_to_lerobot(np.add(REST_POSE, (0.0, 0.3, -0.3, 0.0, 0.0, 0.3)))
-    with patch.object(checkpoints, "MEAN", above_rest), patch.object(checkpoints, "STD", np.full(6, 4.0)):
+    with above_rest():
         return checkpoints.save_prana(folder, input_features=inputs, state_min=[-400.0] * 6, state_max=[400.0] * 6)
+
+
+def save_wandering_act(folder: Path) -> Path:
+    """The same of LeRobot's ACT, on pictures of another size, which says nothing of its joints, units and rate."""
+    with above_rest():
+        return checkpoints.save_act(folder)
+
+
+@contextmanager
+def above_rest() -> Iterator[None]:
+    """Made checkpoints act around the rest pose, a little above it."""
+    pose = radians_to_lerobot(np.add(REST_POSE, (0.0, 0.3, -0.3, 0.0, 0.0, 0.3)))
+    with patch.object(checkpoints, "MEAN", pose), patch.object(checkpoints, "STD", np.full(6, 4.0)):
+        yield
 
 
 def launch_environment(folder: Path) -> dict[str, str]:
