@@ -11,6 +11,7 @@ What it changes is told by the environment:
 import importlib
 import importlib.metadata
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -25,6 +26,20 @@ THEN = "THEN"
 def python_path() -> dict[str, str]:
     """The environment in which a process finds this module, and whatever LeRobot this process has."""
     return {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])}
+
+
+def run_lerobot(*commands: list[str], **environment: str) -> str:
+    """Run LeRobot commands, one after the other in one process of their own; what it wrote to stderr."""
+    arguments = [argument for command in commands for argument in (*command, THEN)][:-1]
+    done = subprocess.run(
+        [sys.executable, "-m", "support.lerobot_commands", *arguments],
+        env={**os.environ, **python_path(), **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stderr
 
 
 def _hide_plugin() -> None:

@@ -1,9 +1,6 @@
 """Stock ``lerobot-train`` with each policy: trained, resumed, finetuned; found with and without the plugin."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +8,7 @@ import torch
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.policies.factory import get_policy_class
 from safetensors.torch import load_file, save_file
-from support.lerobot_commands import THEN, python_path
+from support.lerobot_commands import run_lerobot
 from support.policies import FLOW_KINDS, KINDS, swinging_dataset
 
 from prana_ros.policies.averaging import UPDATES
@@ -41,20 +38,6 @@ LAYERS = {
     **{kind: {"num_context_layers": "1", "num_decoder_layers": "1"} for kind in FLOW_KINDS},
 }
 RUN = ["--batch_size=4", "--num_workers=0", "--log_freq=1"]
-
-
-def lerobot(*commands: list[str], **environment: str) -> str:
-    """Run LeRobot commands, one after the other in one process."""
-    arguments = [argument for command in commands for argument in (*command, THEN)][:-1]
-    done = subprocess.run(
-        [sys.executable, "-m", "support.lerobot_commands", *arguments],
-        env={**os.environ, **python_path(), **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return done.stderr
 
 
 def data(root: Path) -> list[str]:
@@ -90,7 +73,7 @@ def other_dataset(tmp_path_factory) -> Path:
 def trained(dataset, tmp_path_factory) -> Path:
     """A folder with one run of each kind."""
     runs = tmp_path_factory.mktemp("trained")
-    lerobot(*(train(kind, dataset, runs / kind, STEPS) for kind in KINDS))
+    run_lerobot(*(train(kind, dataset, runs / kind, STEPS) for kind in KINDS))
     return runs
 
 
@@ -113,7 +96,7 @@ def continued(trained, other_dataset, tmp_path_factory) -> Path:
         raw = load_file(checkpoint / TRAINING_WEIGHTS_FILE)
         shifted = {name: value if name == UPDATES else value + SHIFT for name, value in raw.items()}
         save_file(shifted, checkpoint / TRAINING_WEIGHTS_FILE, metadata={"format": "pt"})
-    lerobot(*commands)
+    run_lerobot(*commands)
     return runs
 
 
@@ -190,7 +173,7 @@ def test_the_policies_are_found_without_the_plugin(dataset, tmp_path):
     first = "prana_v1"
     checkpoint = last(tmp_path / first)
     finetune = ["lerobot_train", found, f"--policy.path={checkpoint}", "--policy.push_to_hub=false", *data(dataset)]
-    lerobot(
+    run_lerobot(
         *(train(kind, dataset, tmp_path / kind, 1, found) for kind in KINDS),
         [*finetune, f"--output_dir={tmp_path / 'finetuned'}", "--steps=1", *RUN],
         PRANA_TEST_NO_PLUGIN="1",
