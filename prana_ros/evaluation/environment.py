@@ -8,13 +8,12 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import torch
 
-from prana_ros.policies.vision import resize_images
+from prana_ros.evaluation.eyes import stretched
 from prana_ros.simulation.demonstrations import CONTROL_RATE, SETTLE_TIME
 from prana_ros.simulation.scene import TRAINING_SEEDS, sample_scene, scene_distribution
 from prana_ros.simulation.task import TASK, TaskMonitor
-from prana_ros.simulation.world import CAMERAS, World
+from prana_ros.simulation.world import CAMERA_SIZE, CAMERAS, World
 from prana_ros.so101.figures import JOINTS
 from prana_ros.so101.units import lerobot_to_radians, radians_to_lerobot
 
@@ -44,7 +43,7 @@ class TwinEnvironment(gym.Env[Observation, np.ndarray]):
         self,
         scenes: str = "standard",
         fps: int = 10,
-        camera_size: tuple[int, int] = (320, 240),
+        camera_size: tuple[int, int] = CAMERA_SIZE,
         image_size: int | None = None,
         task: str = TASK,
         render_mode: str | None = None,
@@ -137,15 +136,8 @@ class TwinEnvironment(gym.Env[Observation, np.ndarray]):
     def _observe(self, world: World) -> Observation:
         snapshot = world.snapshot()
         self._pictures = {camera: world.render(camera, snapshot) for camera in CAMERAS}
-        pixels = {camera: self._stretched(picture) for camera, picture in self._pictures.items()}
+        pixels = {camera: stretched(picture, self._image_size) for camera, picture in self._pictures.items()}
         return {"agent_pos": radians_to_lerobot(world.position).astype(np.float32), "pixels": pixels}
-
-    def _stretched(self, picture: np.ndarray) -> np.ndarray:
-        if self._image_size is None:
-            return picture
-        image = torch.from_numpy(picture).permute(2, 0, 1)[None]
-        stretched = resize_images(image, self._image_size)[0].permute(1, 2, 0)
-        return (stretched * 255).round().to(torch.uint8).numpy()
 
     def _info(self, seed: int) -> dict[str, Any]:
         return {"is_success": self._monitor.success, "outcome": self._monitor.outcome(), "scene_seed": seed}
