@@ -78,24 +78,31 @@ class Candidate:
 def names_of(paths: Sequence[str]) -> list[str]:
     """A short name for each checkpoint: the folder's that a person chose, with those above it until all differ.
 
+    Checkpoints of one training run are told apart by their steps.
+
     Raises:
         ValueError: if a checkpoint is named twice.
     """
     if repeated := [path for path, count in Counter(paths).items() if count > 1]:
         raise ValueError(f"{repeated[0]} is named twice; every policy is evaluated once")
-    parts = [_telling_parts(path) for path in paths]
-    length = [1] * len(paths)
-    while True:
-        names = ["_".join(part[-n:]) for part, n in zip(parts, length, strict=True)]
-        clashing = [index for index, name in enumerate(names) if names.count(name) > 1]
-        longer = [index for index in clashing if length[index] < len(parts[index])]
-        if not longer:
-            return [f"{name}_{index}" if index in clashing else name for index, name in enumerate(names)]
-        for index in longer:
-            length[index] += 1
+    parts = [_chosen_parts(path) for path in paths]
+    names = [part[-1] for part in parts]
+    for length in range(2, max(map(len, parts)) + 1):
+        clashing = _clashing(names)
+        longer = ["_".join(part[-length:]) for part in parts]
+        names = [more if name in clashing else name for name, more in zip(names, longer, strict=True)]
+    steps = ["_".join(part for part in Path(path).parts if part.isdecimal()) for path in paths]
+    clashing = _clashing(names)
+    names = [f"{name}_{step}" if step and name in clashing else name for name, step in zip(names, steps, strict=True)]
+    clashing = _clashing(names)
+    return [f"{name}_{index}" if name in clashing else name for index, name in enumerate(names)]
 
 
-def _telling_parts(path: str) -> list[str]:
+def _clashing(names: Sequence[str]) -> set[str]:
+    return {name for name, count in Counter(names).items() if count > 1}
+
+
+def _chosen_parts(path: str) -> list[str]:
     """The folders of a path but those that every training run has, and without its root."""
     parts = [part for part in Path(path).parts if part not in (*_UNTOLD, "..", ".", "/") and not part.isdecimal()]
     return parts or [Path(path).name or "policy"]
