@@ -68,7 +68,7 @@ class Drive:
         now_ns = self._trial.now_ns
         self._arm.observe(now_ns)
         ticks = self._schedule.frames(self._trial.tick)
-        self._frames = {tick: self._frames[tick] for tick in ticks}
+        self._frames = {tick: frame for tick, frame in self._frames.items() if tick >= ticks[0]}
         observation = Observation(now_ns, JOINT_STATES, tuple(self._frames[tick] for tick in ticks), ())
         inference = self._engine.prepare(observation, now_ns)
         return self._engine.finish(inference, (yield inference.request))

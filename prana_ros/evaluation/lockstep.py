@@ -4,6 +4,7 @@ Several worlds share a policy: each goes on by itself until it needs a chunk, an
 from one forward pass. A world whose episode is over begins with the next scene at once.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from itertools import islice
 from prana_ros.evaluation.drive import Drive
 from prana_ros.evaluation.episode import Episode
 from prana_ros.evaluation.eyes import Eyes
-from prana_ros.evaluation.playback import SYNCHRONOUS, Playback
+from prana_ros.evaluation.playback import SYNCHRONOUS, TICKS, Playback
 from prana_ros.evaluation.trial import Trial
 from prana_ros.inference.prediction import LoadedPolicy
 from prana_ros.inference.predictor import Prediction, Request
@@ -66,8 +67,8 @@ def run_lockstep(
     for name, value in (("seeds", len(seeds)), ("worlds", worlds), ("processes", processes)):
         if value < 1:
             raise ValueError(f"the number of {name} is {value}; it must be at least 1")
-    if not time_limit > 0:
-        raise ValueError(f"the time limit is {time_limit} s; it must be above 0")
+    if not 1 / TICKS <= time_limit < math.inf:
+        raise ValueError(f"the time limit is {time_limit} s; it must be at least {1 / TICKS} s, and finite")
     conditions = Conditions(distribution, playback, worlds, time_limit, film)
     work = partial(_run_share, load, conditions)
     return work(seeds) if processes == 1 else share_out(work, seeds, processes, preload=__name__)

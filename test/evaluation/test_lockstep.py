@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.checkpoints import save_prana
+from support.checkpoints import save_act, save_diffusion, save_prana
 from support.chunk_policies import (
     HEIGHT,
     WIDTH,
@@ -25,7 +25,8 @@ from prana_ros.inference.checkpoint import load_policy
 from prana_ros.simulation.scene import STANDARD
 from prana_ros.simulation.task import TASK
 from prana_ros.simulation.world import CAMERAS, World
-from prana_ros.so101.figures import REST_POSE
+from prana_ros.so101.figures import JOINT_NAMES, REST_POSE
+from prana_ros.so101.units import LEROBOT_UNITS
 
 CHECKPOINT = Path(__file__).parents[2] / "checkpoints/twin_v2"
 
@@ -120,6 +121,14 @@ def test_observations_are_the_newest_ones_at_the_policys_rate(pictures):
     needed = [0.0, *(round(chunk * 0.4 - age * 0.1, 1) for chunk in range(1, 5) for age in (2, 1, 0))]
     assert pictures == [(camera, time) for time in needed for camera in CAMERAS]
     assert {request.task for request in policy.requests.values()} == {TASK}
+
+
+def test_a_history_looks_back_beyond_the_observation_before():
+    """A step of 100 ms and 30 ms of latency: frames for one observation lie between those for the one before."""
+    policy = FormulaPolicy(small_spec(observation_steps=4), [0], stays_home)
+    episode = run(policy, [0], Playback(1, latency=0.03), time_limit=1.0)[0]
+    assert episode.chunks == 8
+    assert {len(request.history) for request in policy.requests.values()} == {4}
 
 
 def test_goals_run_straight_between_points_at_the_drivers_rate(goals):
@@ -222,6 +231,17 @@ def test_noise_is_each_worlds_own(tmp_path):
     assert again == together
 
 
+@pytest.mark.parametrize(("save", "frames"), [(save_act, 1), (save_diffusion, 2)], ids=["act", "diffusion"])
+def test_any_policy_of_lerobots_drives_the_arm(save, frames, tmp_path):
+    torch.set_num_threads(1)
+    told = {"joint_names": JOINT_NAMES, "units": LEROBOT_UNITS, "fps": 10.0}
+    load = partial(load_policy, save(tmp_path / "checkpoint"), "cpu", **told)
+    assert load().spec.observation_steps == frames
+    episodes = list(run_lockstep(load, [1, 2, 3], STANDARD, Playback(4), worlds=2, time_limit=1.0))
+    assert sorted(episode.seed for episode in episodes) == [1, 2, 3]
+    assert all(episode.chunks == 3 and episode.path_length > 0.05 for episode in episodes)
+
+
 def test_the_demos_policy_succeeds():
     torch.set_num_threads(1)
     load = partial(load_policy, CHECKPOINT, "cpu")
@@ -235,8 +255,9 @@ def test_the_demos_policy_succeeds():
         ({"seeds": []}, "number of seeds is 0; it must be at least 1"),
         ({"worlds": 0}, "number of worlds is 0"),
         ({"processes": 0}, "number of processes is 0"),
-        ({"time_limit": 0.0}, r"time limit is 0\.0 s; it must be above 0"),
+        ({"time_limit": 0.0}, r"time limit is 0\.0 s; it must be at least 0\.01 s, and finite"),
         ({"time_limit": float("nan")}, "time limit is nan s"),
+        ({"time_limit": float("inf")}, "time limit is inf s"),
         ({"seeds": [-1]}, "seed is -1; it must not be negative"),
         ({"playback": Playback(17)}, "execute_steps is 17; it must be at most 16"),
         ({"playback": Playback(asynchronous=True, latency=1.6)}, r"latency is 1\.6 s; it must be at most 1\.5 s"),
