@@ -43,8 +43,8 @@ def whole_number(least: int) -> Callable[[str], int]:
     return parse
 
 
-def seconds(text: str) -> float:
-    """A time above 0 s."""
+def positive(text: str) -> float:
+    """A number above 0."""
     try:
         value = float(text)
     except ValueError:
@@ -63,13 +63,13 @@ def make_parser() -> argparse.ArgumentParser:
     add("--seed", type=whole_number(0), default=0, help="seed of the first scene; each takes the next (default: 0)")
     add("--scenes", choices=tuple(DISTRIBUTIONS), default="standard", help="(default: standard)")
     add("--through", choices=(LOCKSTEP, GRAPH), default=LOCKSTEP, help="(default: lockstep)")
-    add("--time-limit", type=seconds, default=15.0, help="simulated seconds a scene (default: 15)")
-    add("--fps", type=seconds, help="frame rate of the training data, for checkpoints that do not say")
+    add("--time-limit", type=positive, default=15.0, help="simulated seconds a scene (default: 15)")
+    add("--fps", type=positive, help="frame rate of the training data, for checkpoints that do not say")
     add("--device", default="auto", help="where the policies compute (default: a GPU where there is one, else cpu)")
     add("--output", type=Path, help="folder to write (default: outputs/evaluation-<date>)")
     add("--no-reference", action="store_true", help="leave out the expert, whose path and jerk are the reference")
     add("--no-film", action="store_true", help="leave out the film strips of the failures")
-    add("--processes", type=whole_number(1), default=2, help="in lock-step, the expert's always (default: 2)")
+    add("--processes", type=whole_number(1), default=2, help="of lock-step, and of the expert (default: 2)")
     lockstep = parser.add_argument_group("lock-step")
     add = lockstep.add_argument
     add("--worlds", type=whole_number(1), help="that share a forward pass, in each process (default: 8)")
@@ -78,7 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--latency", type=float, help="simulated seconds from an observation to its chunk (default: 0)")
     graph = parser.add_argument_group("graph")
     graph.add_argument(
-        "--real-time-factor", type=seconds, help="speed of the twin's clock, at most 1 (default: chosen)"
+        "--real-time-factor", type=positive, help="speed of the twin's clock, at most 1 (default: chosen)"
     )
     return parser
 
@@ -98,6 +98,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("the expert is no checkpoint that the graph could run; evaluate it through lockstep")
     if options.through == LOCKSTEP and options.real_time_factor is not None:
         parser.error("--real-time-factor belongs to --through graph; lock-step runs as fast as the machine can")
+    if options.real_time_factor is not None and options.real_time_factor > 1:
+        parser.error(f"--real-time-factor is {options.real_time_factor:g}; it must be at most 1, real time")
     for name in set(LOCKSTEP_ONLY) - set(given):
         setattr(options, name, LOCKSTEP_ONLY[name])
     return options

@@ -47,7 +47,7 @@ class DemoRecorder(Recorder):
     """Notes a run: the log, and the video as it happens."""
 
     def __init__(self, video: SideBySideVideo) -> None:
-        super().__init__()
+        super().__init__(TWIN_CAMERAS)
         self.first_motion: float | None = None
         self._video = video
         self._origin: tuple[float, ...] | None = None

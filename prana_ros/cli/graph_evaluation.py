@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +16,9 @@ from prana_ros.cli.session import run_graph
 from prana_ros.cli.speed import packaged_parameters
 from prana_ros.cli.terminal import Terminal
 from prana_ros.evaluation.candidates import Candidate
-from prana_ros.evaluation.episode import OUTCOMES, Episode
+from prana_ros.evaluation.episode import OUTCOMES, SUCCESS, Episode
 from prana_ros.evaluation.eyes import Eyes
-from prana_ros.evaluation.film import FilmRecorder
+from prana_ros.evaluation.film import PAGES, STRIPS_A_PAGE, FilmRecorder
 from prana_ros.evaluation.motion import jerk, path_length
 from prana_ros.evaluation.result import GRAPH, Evaluation
 from prana_ros.evaluation.run import Trials
@@ -53,24 +54,33 @@ class GraphEpisodes:
 
 
 class EpisodeRecorder(Recorder):
-    """Notes a run: the log, and a film of each episode."""
+    """Notes a run: the log, and a film of each failure, of as many as pages will show."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.films: dict[int, FilmRecorder] = {}
+    def __init__(self, film: bool) -> None:
+        super().__init__(TWIN_CAMERAS if film else ())
+        self._films: dict[int, FilmRecorder] = {}
         self._running: int | None = None
         self._latest: dict[str, np.ndarray] = {}
+
+    def film(self, episode: int) -> tuple[np.ndarray, ...]:
+        """Return the pictures of an episode that failed; none where none were kept."""
+        return self._films[episode].film() if episode in self._films else ()
 
     def on_series(self, record: SeriesRecord) -> None:
         """Take a report of the series of episodes."""
         super().on_series(record)
         self._running = record.episode if record.state == "running" else None
+        for episode, outcome in enumerate(record.outcomes):
+            if outcome == SUCCESS:
+                self._films.pop(episode, None)
 
     def on_frame(self, camera: str, time: float, image: np.ndarray) -> None:
         """Take a camera's frame."""
         self._latest[camera] = image
-        if self._running is not None and len(self._latest) == len(TWIN_CAMERAS):
-            film = self.films.setdefault(self._running, FilmRecorder())
+        if self._running is None or len(self._latest) < len(TWIN_CAMERAS):
+            return
+        if self._running in self._films or len(self._films) < PAGES * STRIPS_A_PAGE:
+            film = self._films.setdefault(self._running, FilmRecorder())
             film.add(time, [self._latest[name] for name in TWIN_CAMERAS])
 
 
@@ -159,16 +169,15 @@ def _run_once(
     options: DeployOptions, spec: PolicySpec, folder: Path, terminal: Terminal, film: bool, series: GraphEpisodes
 ) -> None:
     """Run the graph until it goes down; add what came of it."""
-    recorder = EpisodeRecorder()
+    recorder = EpisodeRecorder(film)
     result = run_graph(fitting_graph(options, spec), folder, terminal, recorder.observe)
     series.interrupted = result.interrupted
     ended = [episode for episode in recorder.log.episodes() if not (result.interrupted and episode.outcome in _BY_USER)]
     series.figures.append(recorder.log.figures())
     for episode in ended:
-        outcome = episode.outcome
-        pictures = recorder.films[episode.index].film() if film and episode.index in recorder.films else ()
-        series.episodes.append(episode_record(recorder.log, episode, options.seed + episode.index, pictures))
-        series.endings[outcome] += 1
+        seed, pictures = options.seed + episode.index, recorder.film(episode.index)
+        series.episodes.append(episode_record(recorder.log, episode, seed, pictures))
+        series.endings[episode.outcome] += 1
     if not ended and not result.interrupted:
         series.failure = result.failure or " ".join(result.outcomes) or "the graph ended without an episode"
 
@@ -209,7 +218,8 @@ def episode_record(run: log.RunLog, episode: log.Episode, seed: int, film: tuple
     """Return one episode of a run as evaluation knows it; whatever broke it off is a ``stop``."""
     chunks = [c for c in run.chunks if c.published and episode.start <= c.seam_time <= episode.end]
     seams = [c for c in chunks if c.seam_position_step and np.isfinite(c.seam_position_step).all()]
-    measured = [record for record in run.measured if episode.start <= record.time <= episode.end]
+    first = bisect_left(run.measured, episode.start, key=lambda record: record.time)
+    measured = run.measured[first : bisect_right(run.measured, episode.end, key=lambda record: record.time)]
     motion = [record.time for record in measured], [record.position for record in measured]
     outcome = episode.outcome if episode.outcome in OUTCOMES else BROKEN_OFF
     return Episode(

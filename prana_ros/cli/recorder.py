@@ -2,22 +2,22 @@
 
 from rclpy.node import Node
 
-from prana_ros.graph import TWIN_CAMERAS
 from prana_ros.nodes.observer import Listener, MotionListener, observe_motion, observe_reports
 from prana_ros.report.log import RunLog
 from prana_ros.report.records import ArmRecord, ChunkRecord, JointRecord, SeriesRecord
 
 
 class Recorder(Listener, MotionListener):
-    """Keeps the log of a run on the twin; a subclass says what becomes of the pictures."""
+    """Keeps the log of a run; a subclass says what becomes of the pictures of the cameras."""
 
-    def __init__(self) -> None:
+    def __init__(self, cameras: tuple[str, ...]) -> None:
         self.log = RunLog()
+        self._cameras = cameras
 
     def observe(self, node: Node) -> None:
         """Subscribe to everything that is noted."""
         observe_reports(node, self)
-        observe_motion(node, TWIN_CAMERAS, self)
+        observe_motion(node, self._cameras, self)
 
     def on_chunk(self, record: ChunkRecord) -> None:
         """Take a chunk report."""

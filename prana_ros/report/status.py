@@ -53,7 +53,9 @@ class Status:
         if self.series is None:
             return ""
         series = self.series
-        return f"episode {series.episode + 1}/{series.episodes} {series.state} {series.elapsed:.0f} s"
+        text = f"episode {series.episode + 1}/{series.episodes} {series.state} {series.elapsed:.0f} s"
+        successes = series.outcomes.count("success")  # which only the twin can tell
+        return f"{text}, {successes} succeeded" if successes else text
 
 
 def _rate(chunks: list[ChunkRecord]) -> str:

@@ -14,6 +14,14 @@ def test_the_line_shows_mode_rate_latency_frames_lost_and_seam():
     )
 
 
+def test_successes_are_counted_where_there_are_any():
+    status = Status()
+    status.on_series(series(0.0, "running", 1, ["missed"]))
+    assert status.line().startswith("episode 2/2 running 0 s |")
+    status.on_series(series(0.0, "done", 1, ["missed", "success"]))
+    assert status.line().startswith("episode 2/2 done 0 s, 1 succeeded |")
+
+
 def test_nothing_is_claimed_before_it_is_known():
     assert Status().line() == "arm not seen"
 

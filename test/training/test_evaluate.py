@@ -116,6 +116,7 @@ def test_a_policy_for_another_robot_is_refused(tmp_path, run):
         (["--policy", "expert", "--through=graph"], "the expert is no checkpoint that the graph could run"),
         (["--policy", "a", "--through=graph", "--latency=0.2"], "--latency says how lock-step plays chunks"),
         (["--policy", "a", "--real-time-factor=1"], "--real-time-factor belongs to --through graph"),
+        (["--policy", "a", "--through=graph", "--real-time-factor=2"], "--real-time-factor is 2; it must be at most 1"),
     ],
 )
 def test_what_cannot_be_evaluated_is_refused_in_one_sentence(arguments, sentence, checkpoint, tmp_path, run):
