@@ -4,6 +4,7 @@ Simulated time stands still between steps. A step is one frame: the servos' goal
 the new one while the frame lasts, as the driver plays a trajectory whose next point arrives one frame ahead.
 """
 
+import atexit
 from typing import Any
 
 import gymnasium as gym
@@ -93,6 +94,10 @@ class TwinEnvironment(gym.Env[Observation, np.ndarray]):
         scene = sample_scene(self._distribution, int(self.np_random.integers(TRAINING_SEEDS)) if seed is None else seed)
         if self._world is None:
             self._world = World(scene, self._camera_size)
+            # LeRobot closes nothing when it fails, and a renderer that is open at the end of Python buries the error
+            # under its own. MuJoCo must have drawn before: what it has to do at the end comes after what is named now.
+            self._world.render(CAMERAS[0])
+            atexit.register(self.close)
         self._world.reset(scene)
         self._world.step(round(SETTLE_TIME / self._world.timestep))
         self._monitor, self._tick = TaskMonitor(self._world), 0
@@ -121,6 +126,7 @@ class TwinEnvironment(gym.Env[Observation, np.ndarray]):
     def close(self) -> None:
         """Free the renderer; must be called by the thread that made the steps."""
         if self._world is not None:
+            atexit.unregister(self.close)
             self._world.close()
             self._world = None
 

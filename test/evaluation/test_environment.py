@@ -1,5 +1,7 @@
 """The twin as a gymnasium environment, driven by the scripted expert and compared with the world behind it."""
 
+import subprocess
+import sys
 import warnings
 
 import gymnasium as gym
@@ -174,3 +176,17 @@ def test_actions_that_cannot_be_played_are_refused(twin):
     for action in (np.full(6, np.nan), np.zeros(5), np.zeros((1, 6))):
         with pytest.raises(ValueError, match="6 finite joint targets in LeRobot's units, not "):
             environment.step(action)
+
+
+def test_an_error_stays_the_last_word_of_a_program_that_closes_nothing():
+    program = (
+        "import gymnasium\n"
+        "import prana_ros.evaluation.config_lerobot_environment as config\n"
+        "environments = [gymnasium.make(config.GYM_ID, camera_size=(48, 36)) for _ in range(2)]\n"
+        "for environment in environments:\n"
+        "    environment.reset(seed=0)\n"
+        "raise ValueError('last words')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.endswith("ValueError: last words\n")
