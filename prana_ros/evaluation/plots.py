@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from prana_ros.evaluation.episode import Episode
 from prana_ros.evaluation.result import Evaluation
 from prana_ros.evaluation.statistics import success_rate
-from prana_ros.evaluation.summary import both_succeeded
+from prana_ros.evaluation.summary import both_succeeded, quantity_pairs
 
 _GRID = {"color": "0.88", "linewidth": 0.5}
 
@@ -60,8 +60,8 @@ def plot_smoothness(evaluations: Sequence[Evaluation], expert: Sequence[Episode]
 
     def draw_jerk(axis: Axes) -> None:
         if expert:
-            pairs = [both_succeeded(evaluation.episodes, expert) for evaluation in evaluations]
-            values = [[policy.jerk / reference.jerk for policy, reference in each] for each in pairs]
+            pairs = [quantity_pairs(both_succeeded(each.episodes, expert), "jerk") for each in evaluations]
+            values = [[policy / reference for policy, reference in each] for each in pairs]
             axis.axvline(1.0, color="0.4", linewidth=0.8)
             axis.set_xlabel("jerk / the expert's, scenes in which both succeeded")
         else:

@@ -61,9 +61,15 @@ def both_succeeded(first: Sequence[Episode], second: Sequence[Episode]) -> list[
 
 
 def quantity_ratio(pairs: Sequence[tuple[Episode, Episode]], name: str) -> Estimate | None:
-    """Mean ratio of ``path_length`` or ``jerk`` over pairs of episodes; ``None`` with less than two pairs."""
-    values = [(getattr(first, name), getattr(second, name)) for first, second in pairs]
+    """Mean ratio of ``path_length`` or ``jerk`` over pairs of episodes; ``None`` with less than two that moved."""
+    values = quantity_pairs(pairs, name)
     return mean_ratio([first for first, _ in values], [second for _, second in values])
+
+
+def quantity_pairs(pairs: Sequence[tuple[Episode, Episode]], name: str) -> list[tuple[float, float]]:
+    """``path_length`` or ``jerk`` of both episodes of each pair, without those that were over before the arm moved."""
+    values = [(getattr(first, name), getattr(second, name)) for first, second in pairs]
+    return [(first, second) for first, second in values if first > 0 and second > 0]
 
 
 def quantiles(values: Iterable[float], chosen: dict[str, float]) -> dict[str, float] | None:

@@ -51,6 +51,14 @@ def test_ratios_are_those_of_the_scenes_in_which_both_succeeded():
     assert (pair.success.only_first, pair.success.only_second) == (1, 1)
 
 
+def test_an_episode_that_was_over_before_the_arm_moved_has_no_ratio():
+    still = evaluation([episode(0, jerk=0.0), episode(1, jerk=20.0), episode(2, jerk=20.0)])
+    moving = evaluation([episode(seed, jerk=10.0) for seed in range(3)], "v2")
+    for pair, ratio in ((compare(still, moving), 2.0), (compare(moving, still), 0.5)):
+        assert pair.both == 3
+        assert pair.jerk.value == pytest.approx(ratio)
+
+
 def test_every_pair_is_compared_once():
     evaluations = [evaluation([episode(0)], name) for name in ("a", "b", "c")]
     pairs = compare_all(evaluations)
