@@ -69,12 +69,20 @@ def plot_smoothness(evaluations: Sequence[Evaluation], expert: Sequence[Episode]
             axis.set_xlabel("jerk (rad/s³), successes")
         _boxes(axis, values, [evaluation.name for evaluation in evaluations])
 
-    def draw_seams(axis: Axes) -> None:
-        steps = [[math.degrees(step) for e in ev.episodes for step in e.seam_steps] for ev in evaluations]
-        _boxes(axis, steps, [""] * len(evaluations))
-        axis.set_xlabel("position step at the seams (°), the largest joint's")
+    def draw_seams(name: str, label: str) -> Callable[[Axes], None]:
+        def draw(axis: Axes) -> None:
+            steps = [[math.degrees(step) for e in ev.episodes for step in getattr(e, name)] for ev in evaluations]
+            _boxes(axis, steps, [""] * len(evaluations))
+            axis.set_xlabel(label)
 
-    _write([draw_jerk, draw_seams], _title(evaluations), path, height=1.6 + 0.6 * len(evaluations))
+        return draw
+
+    drawings = [
+        draw_jerk,
+        draw_seams("seam_steps", "position step at seams (°), the largest joint's"),
+        draw_seams("seam_velocity_steps", "velocity step at seams (°/s), the largest joint's"),
+    ]
+    _write(drawings, _title(evaluations), path, height=1.6 + 0.6 * len(evaluations))
 
 
 def _boxes(axis: Axes, values: Sequence[Sequence[float]], names: Sequence[str]) -> None:

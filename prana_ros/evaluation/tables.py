@@ -18,9 +18,9 @@ def policy_table(evaluations: Sequence[Evaluation], expert: Sequence[Episode] = 
     of_expert = " / expert" if expert else ""
     units = ("", "") if expert else (" (m)", " (rad/s³)")
     head = ["policy", "success", "95 %", *OUTCOMES[1:], "time (s)"]
-    head += [f"path{of_expert}{units[0]}", f"jerk{of_expert}{units[1]}", "seam (°)"]
+    head += [f"path{of_expert}{units[0]}", f"jerk{of_expert}{units[1]}", "seam (°)", "seam (°/s)"]
     rows = [_row(evaluation, summarise(evaluation.episodes, expert)) for evaluation in evaluations]
-    notes = "time: median of the successes; seam: median and 95th percentile of the position step"
+    notes = "time: median of the successes; seam: median and 95th percentile of the step in position and velocity"
     if expert:
         notes += "; path, jerk: mean ratio where both succeeded"
     return f"{aligned([head, *rows])}\n{notes}"
@@ -36,7 +36,8 @@ def _row(evaluation: Evaluation, figures: dict[str, Any]) -> list[str]:
         *counts,
         _median(figures["time_to_success_s"], ".1f"),
         *_way(figures),
-        _seam(figures["seam_position_rad"]),
+        _seam(figures["seam_position_rad"], ".2f"),
+        _seam(figures["seam_velocity_rad_per_s"], ".1f"),
     ]
 
 
@@ -80,10 +81,8 @@ def _median(figures: dict[str, float] | None, form: str) -> str:
     return format(figures["median"], form) if figures else NONE
 
 
-def _seam(figures: dict[str, float] | None) -> str:
-    if figures is None:
-        return NONE
-    return f"{math.degrees(figures['median']):.2f}, {math.degrees(figures['p95']):.2f}"
+def _seam(figures: dict[str, float] | None, form: str) -> str:
+    return ", ".join(format(math.degrees(figures[name]), form) for name in ("median", "p95")) if figures else NONE
 
 
 def _ratio(values: list[float] | None) -> str:
