@@ -32,7 +32,8 @@ test: setup
 
 # LeRobot 0.6 lies in a folder of its own, which is looked into before .venv.
 LEROBOT_0_6 := .venv-lerobot-0.6
-LEROBOT_0_6_TESTS := test/policies test/cameras/test_lerobot_camera.py test/training/test_lerobot_train.py
+LEROBOT_0_6_TESTS := test/policies test/cameras/test_lerobot_camera.py test/training/test_lerobot_train.py \
+	test/training/test_lerobot_eval.py
 
 test-lerobot-0.6: setup $(LEROBOT_0_6)/installed
 	PYTHONPATH=$(CURDIR)/$(LEROBOT_0_6) $(BIN)/python -m pytest $(LEROBOT_0_6_TESTS) $(ARGS)
