@@ -36,7 +36,7 @@ def share_out[Job, Result](
 ) -> Iterator[Result]:
     """What ``work`` yields for all jobs, in the order in which it comes. Process p of n does jobs p, p + n, p + 2n, …
 
-    Each process has one thread. All end with this one; where this one is killed, after what they yield next.
+    Each process has one thread. All of them end when this one ends; where it was killed, after what they yield next.
 
     Args:
         work: called in each process with its jobs; picklable.
