@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from prana_ros.machine import machine
+from prana_ros.text import aligned
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -95,9 +96,7 @@ def table(results: Sequence[dict]) -> str:
             rows.append(
                 (result["name"], figure["name"], f"{figure['value']:.4g}", figure["unit"], figure["goal"], holds)
             )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+    return aligned(rows)
 
 
 def _make_arguments() -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from prana_ros.evaluation.episode import OUTCOMES, Episode
 from prana_ros.evaluation.summary import summarise
 from prana_ros.machine import machine
+from prana_ros.text import without_nan
 
 EXPERT = "expert"
 """The name under which the scripted expert is evaluated."""
@@ -78,8 +79,8 @@ def write_evaluation(evaluation: Evaluation, path: Path, expert: Sequence[Episod
     head = {f.name: getattr(evaluation, f.name) for f in dataclasses.fields(evaluation) if f.name != "episodes"}
     head["first_seed"] = evaluation.seeds[0] if evaluation.episodes else None
     head["summary"] = summarise(evaluation.episodes, expert)
-    text = json.dumps(_without_nan(head), indent=1).removesuffix("\n}")
-    rows = ",\n  ".join(json.dumps(_without_nan(_row(episode))) for episode in evaluation.episodes)
+    text = json.dumps(without_nan(head), indent=1).removesuffix("\n}")
+    rows = ",\n  ".join(json.dumps(without_nan(_row(episode))) for episode in evaluation.episodes)
     path.write_text(f'{text},\n "episodes": [\n  {rows}\n ]\n}}\n', encoding="utf-8")
 
 
@@ -120,14 +121,3 @@ def _episode(row: dict[str, Any]) -> Episode:
     if episode.outcome not in OUTCOMES:
         raise ValueError(f"its outcome is {episode.outcome!r}; allowed: {', '.join(OUTCOMES)}")
     return episode
-
-
-def _without_nan(value: Any) -> Any:
-    """Replace numbers that JSON does not have by null."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return value

@@ -9,6 +9,7 @@ from prana_ros.evaluation.episode import OUTCOMES, Episode
 from prana_ros.evaluation.result import Evaluation
 from prana_ros.evaluation.statistics import Estimate
 from prana_ros.evaluation.summary import summarise
+from prana_ros.text import aligned
 
 NONE = "–"
 
@@ -68,13 +69,6 @@ def comparison_table(comparisons: Sequence[Comparison]) -> str:
     ]
     notes = "difference: success of the first minus the second on the same scenes; path, jerk: mean of first / second"
     return f"{aligned([head, *rows])}\n{notes} where both succeeded"
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of cells as text with columns of one width, a line under the first row."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 
 def _median(figures: dict[str, float] | None, form: str) -> str:

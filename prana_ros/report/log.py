@@ -10,6 +10,7 @@ import numpy as np
 
 from prana_ros.report.records import ArmRecord, ChunkRecord, JointRecord, SeriesRecord
 from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.text import without_nan
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class RunLog:
             "measured": [(round(joint.time, 4), _rounded(joint.position)) for joint in self.measured],
             "commanded": [(round(joint.time, 4), _rounded(joint.position)) for joint in self.commanded],
         }
-        path.write_text(json.dumps(_without_nan(content)) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(without_nan(content)) + "\n", encoding="utf-8")
 
 
 def percentiles(values: list[float]) -> dict[str, float] | None:
@@ -115,14 +116,3 @@ def _largest(values: tuple[float, ...]) -> float:
 
 def _rounded(values: tuple[float, ...]) -> list[float]:
     return [round(value, 5) for value in values]
-
-
-def _without_nan(value: Any) -> Any:
-    """Replace numbers that JSON does not have by null."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return value
