@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import time
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
@@ -119,6 +120,7 @@ def evaluate_graph(candidate: Candidate, trials: Trials, *, folder: Path, real_t
         seed=trials.seeds[0],
         real_time_factor=real_time_factor,
     )
+    start = time.monotonic()
     series = run_through_graph(options, policy.spec, folder / f"{candidate.name}_graph", film=trials.film)
     return Evaluation(
         name=candidate.name,
@@ -130,6 +132,7 @@ def evaluate_graph(candidate: Candidate, trials: Trials, *, folder: Path, real_t
         requested=len(trials.seeds),
         episodes=tuple(series.episodes),
         command=trials.command,
+        seconds=time.monotonic() - start,
         graph={"runs": series.figures, "endings": dict(series.endings), "failure": series.failure},
     )
 

@@ -17,6 +17,8 @@ from prana_ros.text import without_nan
 EXPERT = "expert"
 """The name under which the scripted expert is evaluated."""
 LOCKSTEP, GRAPH = "lockstep", "graph"
+DIGITS = 6
+"""Significant digits that are kept of an episode's figures."""
 
 
 def _now() -> str:
@@ -37,6 +39,7 @@ class Evaluation:
         requested: episodes that were asked for; more than there are where the run was broken off.
         episodes: by seed.
         command: that made it.
+        seconds: wall time of all episodes; what that of one means depends on ``processes`` and on the machine.
         graph: of a run through the graph: latency, frames, commands, and how the episodes ended in the graph's words.
         machine, date: where and when.
     """
@@ -50,6 +53,7 @@ class Evaluation:
     requested: int
     episodes: tuple[Episode, ...]
     command: str
+    seconds: float
     graph: dict[str, Any] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=machine)
     date: str = field(default_factory=_now)
@@ -71,7 +75,7 @@ class Evaluation:
 
 
 def write_evaluation(evaluation: Evaluation, path: Path, expert: Sequence[Episode] = ()) -> None:
-    """Write everything but the films, a line for each episode.
+    """Write everything but the films, a line for each episode, its figures to ``DIGITS`` digits.
 
     Args:
         expert: the expert's episodes on the same scenes; what is relative to them is then in the summary.
@@ -109,7 +113,13 @@ def read_evaluation(path: Path) -> Evaluation:
 
 def _row(episode: Episode) -> dict[str, Any]:
     names = [f.name for f in dataclasses.fields(episode) if f.name != "film"]
-    return {name: getattr(episode, name) for name in names}
+    return {name: _rounded(getattr(episode, name)) for name in names}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_rounded(item) for item in value]
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
 def _episode(row: dict[str, Any]) -> Episode:

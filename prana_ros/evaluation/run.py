@@ -1,5 +1,6 @@
 """Evaluations in lock-step, with a progress bar, that can be broken off."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -77,6 +78,8 @@ def evaluate_lockstep(candidate: Candidate, trials: Trials) -> Evaluation:
             time_limit=trials.time_limit,
             film=trials.film,
         )
+    start = time.monotonic()
+    episodes = watched(runs, len(trials.seeds), candidate.name)
     return Evaluation(
         name=candidate.name,
         policy=description,
@@ -85,8 +88,9 @@ def evaluate_lockstep(candidate: Candidate, trials: Trials) -> Evaluation:
         playback={} if candidate.is_expert else asdict(trials.playback),
         time_limit=trials.time_limit,
         requested=len(trials.seeds),
-        episodes=watched(runs, len(trials.seeds), candidate.name),
+        episodes=episodes,
         command=trials.command,
+        seconds=time.monotonic() - start,
     )
 
 

@@ -1,5 +1,6 @@
 """The JSON file of a result: all there is, and back again."""
 
+import dataclasses
 import json
 import math
 
@@ -26,6 +27,7 @@ EPISODES = st.lists(
 
 @given(EPISODES)
 def test_what_was_written_is_read(tmp_path_factory, made):
+    """Figures of episodes to six digits, all else as it was; what was read is written as it is."""
     written = evaluation(
         [
             episode(seed, outcome, duration=duration, seam_steps=steps)
@@ -34,7 +36,20 @@ def test_what_was_written_is_read(tmp_path_factory, made):
     )
     path = tmp_path_factory.mktemp("result") / "act.json"
     write_evaluation(written, path)
-    assert read_evaluation(path) == written
+    read = read_evaluation(path)
+    assert dataclasses.replace(read, episodes=written.episodes) == written
+    for one, (outcome, duration, steps) in zip(read.episodes, made, strict=True):
+        assert (one.outcome, one.chunks) == (outcome, 3)
+        assert (one.duration, *one.seam_steps) == pytest.approx((duration, *steps), rel=6e-6, abs=1e-12)
+    write_evaluation(read, path)
+    assert read_evaluation(path) == read
+
+
+def test_an_episode_is_kept_in_few_characters(tmp_path):
+    write_evaluation(evaluation([episode(0, seam_steps=(1 / 3,) * 100)]), tmp_path / "act.json")
+    (line,) = (line for line in (tmp_path / "act.json").read_text().splitlines() if '"seed"' in line)
+    assert line.count("0.333333,") == 99
+    assert len(line) < 1300
 
 
 def test_the_file_says_on_what_it_depends_and_holds_a_line_for_each_episode(tmp_path):

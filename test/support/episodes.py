@@ -40,5 +40,6 @@ def evaluation(episodes: Sequence[Episode], name: str = "act", **changes: object
         "requested": len(episodes),
         "episodes": tuple(episodes),
         "command": "python training/evaluate.py",
+        "seconds": 40.0,
     }
     return Evaluation(**{**values, **changes})

@@ -2,11 +2,11 @@ import json
 
 import pytest
 from lerobot.policies.factory import make_policy, make_pre_post_processors
+from support.episodes import episode, evaluation
 from support.policies import swinging_dataset, tiny_config
 from support.scripts import load_script
 
-from prana_ros.evaluation.episode import Episode
-from prana_ros.evaluation.result import Evaluation, write_evaluation
+from prana_ros.evaluation.result import write_evaluation
 from prana_ros.learning.training_log import TrainingLog
 from prana_ros.policies.prana_v2.modeling_prana_v2 import PranaV2Policy
 
@@ -41,8 +41,8 @@ def checkpoint(tmp_path):
 def test_the_package_deploys_and_says_what_it_is(checkpoint, tmp_path):
     result = tmp_path / "hard.json"
     outcomes = ["success"] * 9 + ["missed"]
-    episodes = tuple(Episode(seed, outcome, 7.0, 8, 0.5, 20.0) for seed, outcome in enumerate(outcomes))
-    write_evaluation(Evaluation("v2", {}, "hard", "lockstep", {}, 15.0, 10, episodes, "make bench-success"), result)
+    episodes = [episode(seed, outcome) for seed, outcome in enumerate(outcomes)]
+    write_evaluation(evaluation(episodes, command="make bench-success"), result)
     target = tmp_path / "packaged"
     for _ in range(2):  # a second time replaces the first
         package_checkpoint.package(checkpoint, target, [result], "Swings.")
