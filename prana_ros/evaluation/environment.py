@@ -1,7 +1,8 @@
 """The twin as a gymnasium environment, in the units and with the pictures of the datasets that policies learn from.
 
 Simulated time stands still between steps. A step is one frame: the servos' goal runs straight from the last action to
-the new one while the frame lasts, as the driver plays a trajectory whose next point arrives one frame ahead.
+the new one while the frame lasts, as the driver plays a trajectory whose next point arrives one frame ahead, but
+without the driver's limits on speed and acceleration and without its grip guard: LeRobot has none.
 """
 
 import atexit

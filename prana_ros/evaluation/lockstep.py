@@ -1,7 +1,8 @@
 """Closed-loop evaluation without ROS and without waiting: simulated time stands still while the policy thinks.
 
 Several worlds share a policy: each goes on by itself until it needs a chunk, and when all wait for one they get theirs
-from one forward pass. A world whose episode is over begins with the next scene at once.
+from one forward pass. A world whose episode is over begins with the next scene at once. Chunks reach the servos through
+the driver's own player, limits and grip guard.
 """
 
 import math

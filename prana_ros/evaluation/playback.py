@@ -36,7 +36,8 @@ class Playback:
             upon.
         asynchronous: False: observe, hold for ``latency``, play ``execute_steps``, and again. True: as the running
             graph in continuous mode, by the same engine: chunks keep the times of their observations, the next
-            inference begins with the first frame after the last chunk arrived, and the arm goes on meanwhile.
+            inference begins with the first frame after the last chunk arrived (frames come at the policy's own rate;
+            the graph's cameras may be faster), and the arm goes on meanwhile.
         latency: simulated seconds from an observation to the arrival of its chunk, acted upon in the driver's next
             cycle of 10 ms; 0: at once.
 

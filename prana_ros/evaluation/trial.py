@@ -8,6 +8,7 @@ from PIL import Image
 from prana_ros.evaluation.episode import Episode
 from prana_ros.evaluation.motion import jerk, path_length
 from prana_ros.evaluation.playback import TICK_NS, TICKS
+from prana_ros.evaluation.restraint import Restraint
 from prana_ros.inference.plan import NANOSECONDS, Seam
 from prana_ros.simulation.demonstrations import SETTLE_TIME
 from prana_ros.simulation.scene import Scene
@@ -33,6 +34,7 @@ class Trial:
         self._steps = round(1 / (TICKS * world.timestep))
         self._begin = world.time
         self._monitor = TaskMonitor(world)
+        self._restraint = Restraint(world)
         self._positions = [world.position]
         self._moments: list[Snapshot] | None = [world.snapshot()] if film else None
 
@@ -46,9 +48,9 @@ class Trial:
         """Whether the task is done or time is up."""
         return self._monitor.success or self.tick >= self._last_tick
 
-    def step(self, goal: np.ndarray) -> None:
-        """Let the servos have ``goal`` (6,) rad for one tick."""
-        self.world.goal = goal
+    def step(self, planned: np.ndarray) -> None:
+        """Let the arm follow the planned position (6,) rad for one tick, as the driver lets it."""
+        self.world.goal = self._restraint.goal(planned)
         self.world.step(self._steps)
         self.tick += 1
         self._positions.append(self.world.position)

@@ -7,14 +7,14 @@ one; everything that protects the arm uses the monotonic clock.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from prana_ros.so101.arm_watch import OVERLOAD_BITS, ArmWatch, WatchLimits
 from prana_ros.so101.bus import ArmBus, ArmReading, BusError, CommunicationError
-from prana_ros.so101.calibration import position_range
+from prana_ros.so101.calibration import MotorCalibration, position_range
 from prana_ros.so101.driver_state import Counters, DriverSettings, DriverState, Mode, RefusedError
 from prana_ros.so101.figures import JOINT_NAMES
 from prana_ros.so101.kinematics import position_limits
@@ -45,9 +45,8 @@ class ArmDriver:
     def __post_init__(self) -> None:
         self._mutex = threading.RLock()
         settings = self.settings
-        self._motion = Motion(
-            _limits(self.bus, settings), settings.rate, np.asarray(settings.rest_pose), settings.rest_velocity
-        )
+        limits = motion_limits(self.bus.calibration, settings)
+        self._motion = Motion(limits, settings.rate, np.asarray(settings.rest_pose), settings.rest_velocity)
         self._ladder = StopLadder()
         self._ownership = Ownership()
         self._counters = Counters()
@@ -372,10 +371,10 @@ class ArmDriver:
         return Mode.RETURNING if self._motion.returning else Mode.FOLLOWING
 
 
-def _limits(bus: ArmBus, settings: DriverSettings) -> Limits:
-    """What both the calibration and the arm's figures allow."""
+def motion_limits(calibration: Mapping[str, MotorCalibration], settings: DriverSettings) -> Limits:
+    """What the calibration, the arm's figures and the settings allow together."""
     lower, upper = position_limits()
-    calibrated_lower, calibrated_upper = position_range(bus.calibration)
+    calibrated_lower, calibrated_upper = position_range(calibration)
     joints = np.ones(len(JOINT_NAMES))
     return Limits(
         lower=np.maximum(lower, calibrated_lower),
