@@ -65,25 +65,22 @@ def share_out[Job, Result](
 
 
 def _results(results: "Queue[Any]", workers: Sequence[BaseProcess]) -> Iterator[Any]:
-    missing = len(workers)
-    while missing:
+    done = 0
+    while done < len(workers):
+        ended = [worker.exitcode for worker in workers if worker.exitcode is not None]
         try:
             result = results.get(timeout=_POLL)
         except Empty:
-            _require_alive(workers)
+            # What a process sends is here before it ends: nothing more comes of those that ended by then.
+            if len(ended) > done:
+                raise WorkerError(f"a worker process ended with exit code {next(filter(None, ended), 0)}") from None
             continue
         if isinstance(result, _Failure):
             raise (ValueError if result.is_value_error else WorkerError)(result.message)
         if isinstance(result, _Done):
-            missing -= 1
+            done += 1
         else:
             yield result
-
-
-def _require_alive(workers: Sequence[BaseProcess]) -> None:
-    for worker in workers:
-        if worker.exitcode:
-            raise WorkerError(f"a worker process ended with exit code {worker.exitcode}")
 
 
 def _work(work: Callable[[Any], Iterator[Any]], jobs: Sequence[Any], results: "Queue[Any]") -> None:

@@ -4,11 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
 from support.ros import wait_until
-from support.work import die, fail, own_process, refuse, squares, wait_forever
+from support.work import die, fail, leave, own_process, refuse, squares, wait_forever
 
 from prana_ros.simulation.workers import WorkerError, share_out
 
@@ -44,12 +45,14 @@ def test_each_process_does_every_nth_job_and_there_are_no_more_than_jobs():
         (refuse, ValueError, "^job 1 is no job$"),
         (fail, WorkerError, r"^a worker process failed: OSError\('no space left'\)$"),
         (die, WorkerError, "^a worker process ended with exit code -9$"),
+        (leave, WorkerError, "^a worker process ended with exit code 0$"),
     ],
 )
 def test_what_goes_wrong_in_one_is_told_and_ends_the_others(work, kind, sentence):
     results = share_out(work, range(2), 2, preload=PRELOAD)
     with pytest.raises(kind, match=sentence):
         list(results)
+    assert not active_children()
 
 
 def test_who_listens_no_more_ends_them():

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 
@@ -41,4 +42,11 @@ def die(jobs: Sequence[int]) -> Iterator[int]:
     yield jobs[0]
     if 1 in jobs:
         os.kill(os.getpid(), signal.SIGKILL)
+    yield from wait_forever(jobs)
+
+
+def leave(jobs: Sequence[int]) -> Iterator[int]:
+    yield jobs[0]
+    if 1 in jobs:
+        sys.exit()
     yield from wait_forever(jobs)
