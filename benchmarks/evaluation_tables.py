@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import RESULTS
+from prana_ros.evaluation.result import GRAPH
+from prana_ros.evaluation.tables import NONE, failures
+from prana_ros.simulation.scene import DISTRIBUTIONS
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "evaluation.md"
-NONE = "–"
 Row = dict[str, Any]
 
 
@@ -25,8 +27,7 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def success_cells(row: Row) -> list[str]:
     """Successes, interval, and failures by class."""
     low, high = row["success_rate_95"]
-    failures = [f"{name} {count}" for name, count in row["outcomes"].items() if count and name != "success"]
-    return [f"{row['successes']} / {row['episodes']}", f"{low:.1%} to {high:.1%}", ", ".join(failures) or NONE]
+    return [f"{row['successes']} / {row['episodes']}", f"{low:.1%} to {high:.1%}", failures(row["outcomes"])]
 
 
 def motion_cells(row: Row) -> list[str]:
@@ -46,13 +47,14 @@ def success_table(result: Row) -> str:
     head = ["scenes", "policy", "through", "success", "95 %", "failures", "time (s)", "path", "jerk", "seam (°)"]
     rows = [
         [row["scenes"], row["name"], row["through"], *success_cells(row), *motion_cells(row)]
-        for row in sorted(result["evaluations"], key=lambda row: (_order(row), row["through"], -row["successes"]))
+        for row in sorted(result["evaluations"], key=_order)
     ]
     return markdown(head, rows)
 
 
-def _order(row: Row) -> int:
-    return ("standard", "hard", "shifted").index(row["scenes"])
+def _order(row: Row) -> tuple[int, bool, float]:
+    """By scenes, lock-step first, the best first."""
+    return list(DISTRIBUTIONS).index(row["scenes"]), row["through"] == GRAPH, -row["successes"] / row["episodes"]
 
 
 def pairs_table(result: Row) -> str:
@@ -85,7 +87,7 @@ def _with_interval(estimate: Sequence[float] | None) -> str:
 
 def costs_table(result: Row) -> str:
     """Size, inference and training of each policy."""
-    head = ["policy", "parameters", "one chunk, one thread (ms)", "samples", "training (h, one thread)"]
+    head = ["policy", "parameters", "one chunk, one thread (ms)", "samples", "training (h)"]
     parameters = {row["name"]: row["policy"].get("parameters", 0) for row in result["evaluations"]}
     rows = [
         [

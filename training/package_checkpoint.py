@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 import prana_ros.policies.registration  # noqa: F401 (LeRobot then knows the policies)
 from prana_ros.evaluation.result import Evaluation, read_evaluation
 from prana_ros.evaluation.summary import summarise
+from prana_ros.evaluation.tables import failures
 from prana_ros.learning.training_log import METRICS_FILE, read_metrics, training_seconds
 from prana_ros.machine import machine
 from prana_ros.policies.chunk_policy import TRAINING_WEIGHTS_FILE, WEIGHTS_FILE
@@ -85,9 +86,9 @@ def describe_evaluations(evaluations: Sequence[Evaluation]) -> str:
     for each in evaluations:
         figures = summarise(each.episodes)
         low, high = figures["success_rate_95"]
-        failures = ", ".join(f"{name} {n}" for name, n in figures["outcomes"].items() if n and name != "success")
+        failed = failures(figures["outcomes"])
         success = f"{figures['successes']} of {figures['episodes']}"
-        rows.append(f"| {each.scenes} | {each.through} | {success} | {low:.1%} to {high:.1%} | {failures or 'none'} |")
+        rows.append(f"| {each.scenes} | {each.through} | {success} | {low:.1%} to {high:.1%} | {failed} |")
     commands = sorted({f"`{each.command}`" for each in evaluations})
     return "\n".join(rows) + f"\n\nOn scenes that training never saw, by {', '.join(commands)}."
 

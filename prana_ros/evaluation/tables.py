@@ -1,11 +1,11 @@
 """Evaluations and their comparisons as text."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prana_ros.evaluation.comparison import Comparison
-from prana_ros.evaluation.episode import OUTCOMES, Episode
+from prana_ros.evaluation.episode import OUTCOMES, SUCCESS, Episode
 from prana_ros.evaluation.result import Evaluation
 from prana_ros.evaluation.statistics import Estimate
 from prana_ros.evaluation.summary import summarise
@@ -69,6 +69,11 @@ def comparison_table(comparisons: Sequence[Comparison]) -> str:
     ]
     notes = "difference: success of the first minus the second on the same scenes; path, jerk: mean of first / second"
     return f"{aligned([head, *rows])}\n{notes} where both succeeded"
+
+
+def failures(outcomes: Mapping[str, int]) -> str:
+    """Return how many episodes failed in which way."""
+    return ", ".join(f"{name} {count}" for name, count in outcomes.items() if count and name != SUCCESS) or NONE
 
 
 def _median(figures: dict[str, float] | None, form: str) -> str:
