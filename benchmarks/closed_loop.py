@@ -4,51 +4,82 @@ A benchmark makes its figures of the files that are there, so that policies may 
 they were trained.
 """
 
+import argparse
 import re
-import time
-from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any
 
-from benchmarks.harness import RESULTS
+from benchmarks.harness import RESULTS, make_command
 from prana_ros.evaluation.candidates import Candidate
 from prana_ros.evaluation.comparison import Comparison
+from prana_ros.evaluation.playback import Playback
 from prana_ros.evaluation.result import Evaluation, read_evaluation, write_evaluation
 from prana_ros.evaluation.run import Trials, evaluate_lockstep
 from prana_ros.evaluation.summary import summarise
 
 
-def evaluate(candidate: Candidate, trials: Trials, benchmark: str) -> Evaluation:
+def add_arguments(parser: argparse.ArgumentParser, episodes: int) -> None:
+    """Options of every benchmark that runs episodes."""
+    parser.add_argument("--episodes", type=int, default=episodes, help="unseen scenes of each (default: %(default)s)")
+    parser.add_argument("--processes", type=int, default=2, help="of lock-step (default: %(default)s)")
+    parser.add_argument("--worlds", type=int, default=8, help="in each process (default: %(default)s)")
+
+
+def trials_of(options: argparse.Namespace, benchmark: str, scenes: str, playback: Playback) -> Trials:
+    """Scenes from seed 0 on, as the options have it."""
+    return Trials(
+        scenes,
+        range(options.episodes),
+        playback=playback,
+        worlds=options.worlds,
+        processes=options.processes,
+        command=make_command(benchmark),
+    )
+
+
+def evaluate(candidate: Candidate, trials: Trials, benchmark: str) -> None:
     """Run all scenes in lock-step and keep them.
 
     Raises:
-        SystemExit: if they were broken off.
+        ValueError: if the policy does not fit, or the run was broken off.
     """
-    start = time.monotonic()
-    evaluation = evaluate_lockstep(candidate, trials)
-    keep(evaluation, benchmark)
-    rate = 60 * len(evaluation.episodes) / (time.monotonic() - start)
-    print(f"{candidate.name}, {trials.scenes}: {evaluation.successes} of {len(trials.seeds)}, {rate:.0f} a minute")
-    return evaluation
+    keep(evaluate_lockstep(candidate, trials), benchmark)
 
 
 def keep(evaluation: Evaluation, benchmark: str) -> None:
-    """Write an evaluation beside the benchmark's figures.
+    """Write an evaluation beside the benchmark's figures, in the place of an earlier one of the same.
 
     Raises:
-        SystemExit: if it was broken off.
+        ValueError: if it was broken off.
     """
+    title = f"{evaluation.name}, {evaluation.scenes}, {evaluation.through}"
+    count = f"{len(evaluation.episodes)} of {evaluation.requested} scenes"
     if evaluation.broken_off:
-        raise SystemExit(f"{evaluation.name} was broken off: nothing was kept")
+        why = evaluation.graph.get("failure") or "interrupted"
+        raise ValueError(f"{title} was broken off after {count}, which were not kept: {why}")
     folder = RESULTS / benchmark
     folder.mkdir(parents=True, exist_ok=True)
-    name = re.sub(r"\W+", "_", f"{evaluation.name} {evaluation.scenes} {evaluation.through}")
-    write_evaluation(evaluation, folder / f"{name}.json")
+    write_evaluation(evaluation, folder / f"{re.sub(r'\W+', '_', title)}.json")
+    print(f"{title}: {evaluation.successes} of {evaluation.requested}, {episodes_a_minute(evaluation):.0f} a minute")
 
 
 def kept(benchmark: str) -> list[Evaluation]:
-    """All evaluations that were kept, by name of their file."""
+    """All evaluations that were kept, by name of their file.
+
+    Raises:
+        ValueError: if a file is none.
+    """
     return [read_evaluation(path) for path in sorted((RESULTS / benchmark).glob("*.json"))]
+
+
+def percent(evaluation: Evaluation) -> float:
+    """Success (%)."""
+    return 100 * evaluation.successes / len(evaluation.episodes)
+
+
+def episodes_a_minute(evaluation: Evaluation) -> float:
+    """By the clock on the wall."""
+    return 60 * len(evaluation.episodes) / evaluation.seconds
 
 
 def row(evaluation: Evaluation, expert: Evaluation | None = None) -> dict[str, Any]:
@@ -59,6 +90,7 @@ def row(evaluation: Evaluation, expert: Evaluation | None = None) -> dict[str, A
         "through": evaluation.through,
         "playback": evaluation.playback,
         "policy": evaluation.policy,
+        "seconds": evaluation.seconds,
         **summarise(evaluation.episodes, expert.episodes if expert else ()),
     }
 
@@ -77,8 +109,3 @@ def pair_row(scenes: str, pair: Comparison) -> dict[str, Any]:
         "both": pair.both,
         **{name: ratio and list(astuple(ratio)) for name, ratio in ratios.items()},
     }
-
-
-def same_trials(evaluations: Sequence[Evaluation], scenes: str, through: str) -> list[Evaluation]:
-    """Those of one distribution and one way of running."""
-    return [each for each in evaluations if (each.scenes, each.through) == (scenes, through)]

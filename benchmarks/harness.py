@@ -6,7 +6,8 @@ import shlex
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -63,6 +64,15 @@ def take_turns(
     return {name: statistics.median(values) for name, values in times.items()}
 
 
+@contextmanager
+def in_one_sentence(benchmark: str) -> Iterator[None]:
+    """End the command in a sentence where something is refused, or was broken off."""
+    try:
+        yield
+    except (ValueError, RuntimeError, OSError) as error:
+        raise SystemExit(f"{benchmark}: {error}") from None
+
+
 def write_result(name: str, figures: Sequence[Figure], command: str | None = None, **details: object) -> Path:
     """Write `results/NAME.json` and print its table.
 
@@ -75,7 +85,7 @@ def write_result(name: str, figures: Sequence[Figure], command: str | None = Non
     result = {
         "name": name,
         "machine": machine(),
-        "command": command or shlex.join(["make", f"bench-{name}", *_make_arguments()]),
+        "command": command or make_command(name),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **details,
         "figures": [asdict(figure) for figure in figures],
@@ -99,5 +109,7 @@ def table(results: Sequence[dict]) -> str:
     return aligned(rows)
 
 
-def _make_arguments() -> list[str]:
-    return [f"ARGS={shlex.join(sys.argv[1:])}"] if len(sys.argv) > 1 else []
+def make_command(name: str) -> str:
+    """Return how to repeat the benchmark that runs now."""
+    arguments = [f"ARGS={shlex.join(sys.argv[1:])}"] if len(sys.argv) > 1 else []
+    return shlex.join(["make", f"bench-{name}", *arguments])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from prana_ros.evaluation.candidates import Candidate
+from prana_ros.inference.denoising import Denoising
 from prana_ros.inference.prediction import LoadedPolicy
 from prana_ros.policies.inpainting import PLAN_ERROR, inpainting_gains
 
@@ -65,10 +66,10 @@ class Variant(Candidate):
             cholesky = loaded.policy.noise.cholesky
             cholesky.copy_(torch.eye(len(cholesky)))
         if self.denoising_steps:
-            loaded.policy.config.num_inference_steps = self.denoising_steps
+            Denoising(self.denoising_steps).apply(loaded.policy.config)
+            loaded.spec = replace(loaded.spec, denoising_steps=self.denoising_steps)
         return loaded
 
     def describe(self, policy: LoadedPolicy | None) -> dict[str, Any]:
         """What a result says of it: the changes too."""
-        changes = {"joining": self.joining, "white_noise": self.white_noise, "denoising_steps": self.denoising_steps}
-        return {**super().describe(policy), **changes}
+        return {**super().describe(policy), "joining": self.joining, "white_noise": self.white_noise}

@@ -9,33 +9,49 @@ run is kept with all its episodes in ``results/success/``, and the tables are ma
 """
 
 import argparse
-import shlex
-import sys
+import dataclasses
+import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from benchmarks.closed_loop import evaluate, keep, kept, pair_row, row, same_trials
-from benchmarks.harness import Figure, at_least, at_most, take_turns, write_result
+from benchmarks.closed_loop import (
+    add_arguments,
+    episodes_a_minute,
+    evaluate,
+    keep,
+    kept,
+    pair_row,
+    percent,
+    row,
+    trials_of,
+)
+from benchmarks.harness import Figure, at_least, at_most, in_one_sentence, take_turns, write_result
 from prana_ros.evaluation.candidates import Candidate
-from prana_ros.evaluation.comparison import compare
-from prana_ros.evaluation.playback import Playback
+from prana_ros.evaluation.comparison import Comparison, compare, compare_all
+from prana_ros.evaluation.playback import SYNCHRONOUS
 from prana_ros.evaluation.result import EXPERT, GRAPH, LOCKSTEP, Evaluation
 from prana_ros.evaluation.run import Trials
-from prana_ros.inference.predictor import PolicyInput
+from prana_ros.evaluation.summary import summarise
+from prana_ros.inference.checkpoint import checkpoint_folder
+from prana_ros.inference.prediction import LoadedPolicy
+from prana_ros.inference.predictor import PolicyInput, Prediction
 from prana_ros.learning.training_log import METRICS_FILE, read_metrics, training_seconds
 from prana_ros.simulation.scene import DISTRIBUTIONS
 
-V2 = "prana_v2"
+V2, RIVALS = "prana_v2", ("act", "diffusion")
 CHECKPOINTS = {
     V2: "checkpoints/twin_v2",
-    **{kind: f"outputs/train/twin_{kind}/checkpoints/last" for kind in ("prana_v1", "act", "diffusion")},
+    **{kind: f"outputs/train/twin_{kind}/checkpoints/last" for kind in ("prana_v1", *RIVALS)},
     EXPERT: EXPERT,
 }
+"""In the order of the tables: of a pair, the upper is the first."""
+FPS = 10.0
+"""Of the demonstrations, which LeRobot's own checkpoints do not tell."""
 GOALS = {"standard": 98.0, "hard": 90.0}
 """Success of the demo's checkpoint in lock-step (%)."""
 GRAPH_TOLERANCE = 5.0
@@ -43,54 +59,31 @@ GRAPH_TOLERANCE = 5.0
 REPEATS = 20
 
 
-def candidates(names: Sequence[str], fps: float) -> list[Candidate]:
+def candidates(names: Sequence[str] = ()) -> list[Candidate]:
     """Those of the named policies whose checkpoint is here; all if none is named.
 
     Raises:
-        SystemExit: if one that was named is not here.
+        ValueError: if one that was named is not here.
     """
     here = [name for name, path in CHECKPOINTS.items() if path == EXPERT or Path(path).is_dir()]
     if missing := [name for name in names if name not in here]:
-        raise SystemExit(f"{missing[0]} is not at {CHECKPOINTS[missing[0]]}: make it with training/train_twin.sh")
+        raise ValueError(f"{missing[0]} is not at {CHECKPOINTS[missing[0]]}: make it with training/train_twin.sh")
     return [
-        Candidate(name, CHECKPOINTS[name], device="cpu", fps=None if name.startswith("prana") else fps)
-        for name in names or here
+        Candidate(name, CHECKPOINTS[name], device="cpu", fps=FPS if name in RIVALS else None) for name in names or here
     ]
-
-
-def cost(candidate: Candidate) -> dict[str, Any]:
-    """One chunk on one thread (median, ms), and what training took, as the run's own log has it."""
-    policy = candidate.load()
-    rng = np.random.default_rng(0)
-    images = {
-        camera: rng.integers(0, 256, (height, width, channels), dtype=np.uint8)
-        for camera, (channels, height, width) in policy.spec.cameras.items()
-    }
-    seen = [PolicyInput(np.zeros(6), images)] * policy.spec.observation_steps
-    chunk = take_turns({"chunk": lambda: policy.predict(seen)}, REPEATS)["chunk"]
-    metrics = read_metrics(Path(f"outputs/train/twin_{candidate.name}") / METRICS_FILE)
-    if not metrics:
-        return {"chunk_ms": chunk}
-    hours = training_seconds(metrics) / 3600
-    return {"chunk_ms": chunk, "training_samples": metrics[-1]["samples"], "training_hours": hours}
 
 
 def run(options: argparse.Namespace) -> None:
     """Evaluate what was asked for, and keep it."""
-    command = shlex.join(["make", "bench-success", f"ARGS={shlex.join(sys.argv[1:])}"])
-    for candidate in candidates(options.policies, options.fps):
+    chosen = candidates(options.policies)
+    if options.through == GRAPH and not options.policies:  # others are no checkpoints, or see stretched pictures
+        chosen = [candidate for candidate in chosen if candidate.name not in (EXPERT, *RIVALS)]
+    for candidate in chosen:
         for scenes in options.scenes:
-            trials = Trials(
-                scenes,
-                range(options.episodes),
-                playback=Playback(execute_steps=options.execute_steps),
-                worlds=options.worlds,
-                processes=options.processes,
-                command=command,
-            )
+            trials = trials_of(options, "success", scenes, SYNCHRONOUS)
             if options.through == LOCKSTEP:
                 evaluate(candidate, trials, "success")
-            elif not candidate.is_expert:
+            else:
                 through_graph(candidate, trials)
 
 
@@ -99,48 +92,116 @@ def through_graph(candidate: Candidate, trials: Trials) -> None:
     from prana_ros.cli.graph_evaluation import evaluate_graph  # rclpy is not needed for the rest
 
     with tempfile.TemporaryDirectory() as folder:
-        evaluation = evaluate_graph(candidate, trials, folder=Path(folder), real_time_factor=0)
-    keep(evaluation, "success")
-    print(f"{candidate.name}, {trials.scenes}, graph: {evaluation.successes} of {len(trials.seeds)}")
+        keep(evaluate_graph(candidate, trials, folder=Path(folder), real_time_factor=0), "success")
+
+
+def in_order(evaluations: Sequence[Evaluation], scenes: str, through: str) -> list[Evaluation]:
+    """Those of one distribution and one way of running, in the order of ``CHECKPOINTS``."""
+    found = {each.name: each for each in evaluations if (each.scenes, each.through) == (scenes, through)}
+    return [found[name] for name in CHECKPOINTS if name in found]
+
+
+def pairs_of(evaluations: Sequence[Evaluation], scenes: str) -> list[Comparison]:
+    """Each two policies in lock-step, and each policy through the graph with itself in lock-step on the same scenes.
+
+    Raises:
+        ValueError: if two were not given the same scenes.
+    """
+    lockstep = [each for each in in_order(evaluations, scenes, LOCKSTEP) if each.name != EXPERT]
+    both_ways = [
+        compare(dataclasses.replace(graph, name=graph_name(graph.name)), on_scenes(each, graph.seeds))
+        for graph in in_order(evaluations, scenes, GRAPH)
+        for each in lockstep
+        if each.name == graph.name
+    ]
+    return compare_all(lockstep) + both_ways
+
+
+def graph_name(name: str) -> str:
+    """What a policy is called beside itself in lock-step."""
+    return f"{name}, graph"
+
+
+def on_scenes(evaluation: Evaluation, seeds: Collection[int]) -> Evaluation:
+    """Only the episodes on these scenes."""
+    episodes = tuple(episode for episode in evaluation.episodes if episode.seed in seeds)
+    return dataclasses.replace(evaluation, episodes=episodes, requested=len(episodes))
 
 
 def figures_of(evaluations: Sequence[Evaluation]) -> Iterator[Figure]:
-    """Success of each, with its goal where it has one, and v2 against each of the others on the same scenes."""
+    """Success of each, with its goal where it has one, and every pair on the same scenes."""
     for scenes in DISTRIBUTIONS:
-        lockstep = same_trials(evaluations, scenes, LOCKSTEP)
-        demo = next((each for each in lockstep if each.name == V2), None)
-        for each in lockstep:
-            yield success_figure(each, GOALS.get(scenes) if each is demo else None)
-        for each in same_trials(evaluations, scenes, GRAPH):
-            yield success_figure(each, None)
-            if demo is not None and each.name == V2:
-                apart = abs(percent(each) - percent(demo))
-                yield at_most(f"{scenes}, {V2}: graph and lock-step apart", apart, "points", GRAPH_TOLERANCE)
-        for other in lockstep:
-            if demo is not None and other.name in ("act", "diffusion", "prana_v1"):
-                yield from against(demo, other)
+        lockstep = in_order(evaluations, scenes, LOCKSTEP)
+        for each in lockstep + in_order(evaluations, scenes, GRAPH):
+            title, value = f"{scenes}, {each.name}, {each.through}", percent(each)
+            name = f"{title}: success in {len(each.episodes)}"
+            limited = each.name == V2 and each.through == LOCKSTEP and scenes in GOALS
+            yield at_least(name, value, "%", GOALS[scenes]) if limited else Figure(name, value, "%")
+            yield Figure(f"{title}: episodes", episodes_a_minute(each), "a minute")
+        known = {each.name: each for each in lockstep}
+        for pair in pairs_of(evaluations, scenes):
+            yield difference_figure(scenes, pair)
+            if pair.first == V2 and pair.second in RIVALS:
+                yield from smoothness_figures(scenes, pair, known[pair.first], known[pair.second])
 
 
-def percent(evaluation: Evaluation) -> float:
-    """Success (%)."""
-    return 100 * evaluation.successes / len(evaluation.episodes)
+def difference_figure(scenes: str, pair: Comparison) -> Figure:
+    """Success of the first minus that of the second, in points."""
+    name = f"{scenes}, {pair.first} minus {pair.second}: success"
+    points = 100 * pair.success.difference.value
+    if pair.first == graph_name(V2):
+        return Figure(name, points, "points", f"within {GRAPH_TOLERANCE:g}", abs(points) <= GRAPH_TOLERANCE)
+    goal = pair.first == V2 and pair.second in RIVALS
+    return at_least(name, points, "points", 0) if goal else Figure(name, points, "points")
 
 
-def success_figure(evaluation: Evaluation, goal: float | None) -> Figure:
-    """The success of one evaluation."""
-    name = f"{evaluation.scenes}, {evaluation.name}, {evaluation.through}: success in {len(evaluation.episodes)}"
-    return Figure(name, percent(evaluation), "%") if goal is None else at_least(name, percent(evaluation), "%", goal)
-
-
-def against(demo: Evaluation, other: Evaluation) -> Iterator[Figure]:
-    """v2 and another policy on the same scenes: success, jerk, seams."""
-    pair = compare(demo, other)
-    title = f"{demo.scenes}, {demo.name} against {other.name}"
-    yield at_least(f"{title}: difference of success", 100 * pair.success.difference.value, "points", 0)
+def smoothness_figures(scenes: str, pair: Comparison, first: Evaluation, second: Evaluation) -> Iterator[Figure]:
+    """Jerk where both succeeded, and steps at all seams, of the first relative to the second."""
+    title = f"{scenes}, {pair.first} relative to {pair.second}"
     if pair.jerk is not None:
-        yield at_most(f"{title}: jerk, ratio", pair.jerk.value, "x", 1)
-    steps = [np.median([step for e in each.episodes for step in e.seam_steps]) for each in (demo, other)]
-    yield at_most(f"{title}: seam step, ratio of the medians", float(steps[0] / steps[1]), "x", 1)
+        yield at_most(f"{title}: jerk", pair.jerk.value, "x", 1)
+    seams = [summarise(each.episodes)["seam_position_rad"] for each in (first, second)]
+    if all(seams) and seams[1]["median"] > 0:
+        yield at_most(f"{title}: seam step, median", seams[0]["median"] / seams[1]["median"], "x", 1)
+
+
+def costs() -> dict[str, dict[str, Any]]:
+    """Of each policy that is here: one chunk on one thread (median, ms), and what training took."""
+    policies = {each.name: each.load() for each in candidates() if not each.is_expert}
+    times = take_turns({name: one_chunk(policy) for name, policy in policies.items()}, REPEATS)
+    return {name: {"chunk_ms": time, **training_cost(CHECKPOINTS[name])} for name, time in times.items()}
+
+
+def one_chunk(policy: LoadedPolicy) -> Callable[[], Prediction]:
+    """A prediction from noise pictures."""
+    rng = np.random.default_rng(0)
+    images = {
+        camera: rng.integers(0, 256, (height, width, channels), dtype=np.uint8)
+        for camera, (channels, height, width) in policy.spec.cameras.items()
+    }
+    return partial(policy.predict, [PolicyInput(np.zeros(6), images)] * policy.spec.observation_steps)
+
+
+def training_cost(checkpoint: str) -> dict[str, Any]:
+    """Samples and hours, as the log of the run that the checkpoint is from has it; empty where that is not here."""
+    train = json.loads((checkpoint_folder(checkpoint) / "train_config.json").read_text())
+    metrics = read_metrics(Path(train["output_dir"]) / METRICS_FILE)
+    if not metrics:
+        return {}
+    return {"training_samples": metrics[-1]["samples"], "training_hours": training_seconds(metrics) / 3600}
+
+
+def report(evaluations: Sequence[Evaluation], costs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the figures and tables of all that was kept."""
+    experts = {each.scenes: each for each in evaluations if each.name == EXPERT}
+    times = [Figure(f"{name}: one chunk, one thread", cost["chunk_ms"], "ms") for name, cost in costs.items()]
+    write_result(
+        "success",
+        [*figures_of(evaluations), *times],
+        evaluations=[row(each, experts.get(each.scenes)) for each in evaluations],
+        pairs=[pair_row(scenes, pair) for scenes in DISTRIBUTIONS for pair in pairs_of(evaluations, scenes)],
+        costs=costs,
+    )
 
 
 def main() -> None:
@@ -148,29 +209,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--policies", nargs="+", choices=list(CHECKPOINTS), default=[], help="(default: all here)")
     parser.add_argument("--scenes", nargs="+", choices=list(DISTRIBUTIONS), default=list(DISTRIBUTIONS))
-    parser.add_argument("--episodes", type=int, default=200, help="unseen scenes of each (default: 200)")
-    parser.add_argument("--through", choices=(LOCKSTEP, GRAPH), default=LOCKSTEP)
-    parser.add_argument("--execute-steps", type=int, default=8, help="in lock-step (default: 8)")
-    parser.add_argument("--fps", type=float, default=10.0, help="of the training data of LeRobot's own policies")
-    parser.add_argument("--processes", type=int, default=2, help="(default: 2)")
-    parser.add_argument("--worlds", type=int, default=8, help="in each process (default: 8)")
+    parser.add_argument("--through", choices=(LOCKSTEP, GRAPH), default=LOCKSTEP, help="(default: %(default)s)")
+    add_arguments(parser, episodes=200)
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    run(options)
-    evaluations = kept("success")
-    experts = {each.scenes: each for each in evaluations if each.name == EXPERT}
-    pairs = [
-        pair_row(first.scenes, compare(first, second))
-        for scenes in DISTRIBUTIONS
-        for first in same_trials(evaluations, scenes, LOCKSTEP)
-        for second in same_trials(evaluations, scenes, LOCKSTEP)
-        if first.name < second.name and EXPERT not in (first.name, second.name)
-    ]
-    costs = {c.name: cost(c) for c in candidates([], options.fps) if not c.is_expert}
-    figures = [*figures_of(evaluations)]
-    figures += [Figure(f"{name}: one chunk, one thread", each["chunk_ms"], "ms") for name, each in costs.items()]
-    rows = [row(each, experts.get(each.scenes)) for each in evaluations]
-    write_result("success", figures, evaluations=rows, pairs=pairs, costs=costs)
+    if options.through == GRAPH and EXPERT in options.policies:
+        parser.error("the expert is no checkpoint that the graph could run; evaluate it through lockstep")
+    with in_one_sentence("success"):
+        run(options)
+        report(kept("success"), costs())
 
 
 if __name__ == "__main__":
