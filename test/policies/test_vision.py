@@ -1,8 +1,11 @@
 import pytest
 import torch
+import torchvision
 from PIL import Image
 
+from prana_ros.policies import registration  # noqa: F401  (torchvision then knows the small backbone)
 from prana_ros.policies.augmentation import Augmentation
+from prana_ros.policies.small_cnn import SmallCNN
 from prana_ros.policies.vision import VisionEncoder, make_backbone, resize_images
 
 CAMERAS = ["observation.images.table", "observation.images.wrist"]
@@ -69,6 +72,18 @@ def test_pretrained_weights_that_cannot_be_had_are_refused_with_what_to_set(monk
 def test_an_unknown_backbone_is_refused_by_name():
     with pytest.raises(ValueError, match=r"vit_tinny.*small_cnn"):
         make_backbone("vit_tinny", 224, pretrained=False)
+
+
+def test_lerobots_policies_get_the_same_stages_and_no_pretrained_weights():
+    ours, theirs = SmallCNN(96), torchvision.models.resnet_small_cnn(weights=None)
+    for number, stage in enumerate(ours.stages, start=1):
+        theirs.get_submodule(f"layer{number}").load_state_dict(stage.state_dict())
+    images = torch.rand(2, 3, 96, 96)
+    # ACT takes what leaves layer4, Diffusion all but the last two parts.
+    grid = torch.nn.Sequential(*list(theirs.children())[:-2])(images)
+    torch.testing.assert_close(grid.flatten(2).transpose(1, 2), ours(images)[:, :-1])
+    with pytest.raises(ValueError, match=r"weights is 'ResNet18_Weights.IMAGENET1K_V1', but there are none .* null"):
+        torchvision.models.resnet_small_cnn(weights="ResNet18_Weights.IMAGENET1K_V1")
 
 
 @pytest.mark.parametrize("per_camera", [False, True])
