@@ -170,6 +170,18 @@ def test_a_chunk_after_its_own_end_is_refused():
         engine.seam(chunk, clock.ns)
 
 
+def test_at_the_last_instant_of_a_chunk_engine_and_driver_still_take_it():
+    clock, engine = Clock(), InferenceEngine(RandomWalk(spec()), Settings())
+    chunk, player = engine.infer(observe(EPOCH), clock), Player(np.zeros(6))
+    end_ns = chunk.plan.end_ns
+    assert engine.seam(chunk, end_ns) is None, "nothing was running"
+    engine.accept(chunk, end_ns)
+    accept(player, chunk.plan, end_ns)
+    np.testing.assert_array_equal(player.sample(end_ns), engine.running.at(end_ns))
+    with pytest.raises(ChunkError, match="after its own end"):
+        engine.seam(chunk, end_ns + 1)
+
+
 def spoil_one(positions: np.ndarray) -> np.ndarray:
     positions[3, 2] = np.nan
     return positions
