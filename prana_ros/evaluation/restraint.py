@@ -16,7 +16,7 @@ _PERIOD = 1 / CONTROL_RATE
 
 
 class Restraint:
-    """The driver's limits and grip guard, with its own settings.
+    """The driver's limits and grip guard, with the settings that it has by default.
 
     Without them a chunk that jumps would be followed as no arm follows it, and the gripper could press for ever with a
     force from which its servo protects itself.
