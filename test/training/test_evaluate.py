@@ -14,7 +14,7 @@ from support.scripts import load_script
 from prana_ros.evaluation.result import read_evaluation, write_evaluation
 
 ROOT = Path(__file__).parents[2]
-SHORT = ["--episodes=3", "--time-limit=0.8", "--seed=5"]
+SHORT = ["--episodes=2", "--time-limit=0.8", "--seed=5", "--processes=1"]
 evaluate_script = load_script("training/evaluate.py")
 compare_script = load_script("training/compare.py")
 
@@ -41,56 +41,52 @@ def checkpoint(tmp_path_factory) -> Path:
     return save_prana(tmp_path_factory.mktemp("evaluate") / "run" / "checkpoints" / "last" / "pretrained_model")
 
 
-def test_prana_act_diffusion_and_the_expert_are_compared(checkpoint, tmp_path, processes):
-    """As a process, as it is started by hand."""
+def test_prana_act_diffusion_and_the_expert_are_compared(checkpoint, tmp_path, run):
     policies = [checkpoint, save_act(tmp_path / "act"), save_diffusion(tmp_path / "diffusion"), "expert"]
     output = tmp_path / "results"
-    command = ["training/evaluate.py", "--policy", *policies, "--fps=10", f"--output={output}", "--processes=1", *SHORT]
-    process = processes.start(sys.executable, *command, cwd=ROOT)
-    assert process.wait(170.0) == 0, process.output
+    code, said = run(evaluate_script, "--policy", *policies, "--fps=10", f"--output={output}", *SHORT)
+    assert code == 0, said.err
     result = json.loads((output / "run.json").read_text())
-    assert [row["seed"] for row in result["episodes"]] == [5, 6, 7]
+    assert [row["seed"] for row in result["episodes"]] == [5, 6]
     assert {row["outcome"] for row in result["episodes"]} == {"missed"}
     assert result["policy"]["type"] == "prana_v2"
     assert result["playback"] == {"execute_steps": 8, "asynchronous": False, "latency": 0.0}
+    assert result["seconds"] > 0
     # Wilson's interval for 0 of n is 0 … z²/(n + z²).
     z = 1.959964
-    assert result["summary"]["success_rate_95"] == pytest.approx([0, z**2 / (3 + z**2)], abs=1e-6)
-    assert read_evaluation(output / "expert.json").successes == 3
+    assert result["summary"]["success_rate_95"] == pytest.approx([0, z**2 / (2 + z**2)], abs=1e-6)
+    assert read_evaluation(output / "expert.json").successes == 2
     names = ["run", "act", "diffusion", "expert"]
-    rows = [line.split()[:2] for line in process.output.splitlines()]
-    assert all([name, "3/3" if name == "expert" else "0/3"] in rows for name in names)
+    rows = [line.split()[:2] for line in said.out.splitlines()]
+    assert all([name, "2/2" if name == "expert" else "0/2"] in rows for name in names)
     assert all([first, second] in rows for i, first in enumerate(names) for second in names[i + 1 :])
     pictures = {path.name for path in output.glob("*.png")}
     assert pictures == {
         *("success.png", "time_to_success.png", "smoothness.png"),
         *(f"{name}_failures_1.png" for name in names[:3]),
     }
+    alone = ["--no-film", "--no-reference", f"--output={tmp_path / 'alone'}"]
+    assert run(evaluate_script, "--policy", checkpoint, *alone, *SHORT)[0] == 0
+    again = read_evaluation(tmp_path / "alone" / "run.json").episodes
+    assert again == read_evaluation(output / "run.json").episodes, "alone, not filmed, a second time: the same episodes"
+    assert not list((tmp_path / "alone").glob("*failures*"))
 
 
 def test_ctrl_c_reports_what_was_run(checkpoint, tmp_path, processes):
+    """As a process, as it is started by hand."""
     output = tmp_path / "results"
-    many = ["--episodes=500", "--time-limit=0.8", "--no-film", "--no-reference", "--worlds=2", "--processes=1"]
+    many = ["--episodes=500", "--time-limit=0.2", "--no-film", "--no-reference", "--worlds=1", "--processes=1"]
     process = processes.start(
         sys.executable, "training/evaluate.py", "--policy", checkpoint, *many, f"--output={output}", cwd=ROOT
     )
-    process.wait_for(r"[3-9]/500", timeout=120.0)
+    process.wait_for(r"\b[1-9]\d*/500", timeout=120.0)
     process.send(signal.SIGINT)
     assert process.wait(60.0) == 130, process.output
     result = read_evaluation(output / "run.json")
-    assert 3 <= len(result.episodes) < 500
+    assert 1 <= len(result.episodes) < 500
     assert f"run was broken off after {len(result.episodes)} of 500 scenes" in process.output
     assert "Traceback" not in process.output
     assert (output / "success.png").exists()
-
-
-def test_random_weights_repeat_by_seed(checkpoint, tmp_path, run):
-    runs = []
-    for name in ("a", "b"):
-        options = ["--processes=1", "--no-film", "--no-reference", f"--output={tmp_path / name}"]
-        assert run(evaluate_script, "--policy", checkpoint, *SHORT, *options)[0] == 0
-        runs.append(read_evaluation(tmp_path / name / "run.json").episodes)
-    assert runs[0] == runs[1]
 
 
 def test_a_policy_for_another_robot_is_refused(tmp_path, run):
