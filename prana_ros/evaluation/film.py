@@ -7,10 +7,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from prana_ros.evaluation.episode import Episode
-from prana_ros.evaluation.trial import FILM_WIDTH, PICTURES
+from prana_ros.evaluation.pictures import PICTURES, evenly, side_by_side
 
 PICTURE_WIDTH = 240
 STRIPS_A_PAGE = 8
@@ -41,13 +40,7 @@ class FilmRecorder:
 
     def film(self) -> tuple[np.ndarray, ...]:
         """Return ``PICTURES`` of the pictures, or as many as there are, the first and the last among them."""
-        return tuple(self._pictures[index] for index in _evenly(len(self._pictures)))
-
-
-def side_by_side(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Return images (H, W, 3) of one size in a row, scaled down to at most ``FILM_WIDTH`` together."""
-    row = np.hstack(images)
-    return np.asarray(Image.fromarray(row).reduce(-(-row.shape[1] // FILM_WIDTH)))
+        return tuple(self._pictures[index] for index in evenly(len(self._pictures)))
 
 
 def write_failure_pages(episodes: Sequence[Episode], folder: Path, stem: str) -> list[Path]:
@@ -82,8 +75,3 @@ def film_strip(episode: Episode) -> np.ndarray:
     ink = (_INK,) * 3
     cv2.putText(strip, caption, (4, _CAPTION_HEIGHT - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.55, ink, 1, cv2.LINE_AA)
     return strip
-
-
-def _evenly(count: int) -> list[int]:
-    """Up to ``PICTURES`` of so many indices."""
-    return np.unique(np.linspace(0, count - 1, min(count, PICTURES)).round().astype(int)).tolist()

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
 
 from prana_ros.evaluation.episode import Episode
 from prana_ros.evaluation.motion import jerk, path_length
+from prana_ros.evaluation.pictures import evenly, side_by_side
 from prana_ros.evaluation.playback import TICK_NS, TICKS
 from prana_ros.evaluation.restraint import Restraint
 from prana_ros.inference.plan import NANOSECONDS, Seam
@@ -17,9 +17,6 @@ from prana_ros.simulation.world import CAMERAS, Snapshot, World
 
 WATCHED = 10
 """Ticks between two looks at the task, and between two moments of which the film could show a picture."""
-PICTURES = 12
-FILM_WIDTH = 320
-"""Of a picture with both cameras side by side, at most (pixels)."""
 
 
 class Trial:
@@ -77,9 +74,5 @@ class Trial:
     def _film(self) -> tuple[np.ndarray, ...]:
         if self._moments is None:
             return ()
-        shown = np.unique(np.linspace(0, len(self._moments) - 1, PICTURES).round().astype(int))
-        return tuple(self._picture(self._moments[index]) for index in shown)
-
-    def _picture(self, moment: Snapshot) -> np.ndarray:
-        both = np.hstack([self.world.render(camera, moment) for camera in CAMERAS])
-        return np.asarray(Image.fromarray(both).reduce(-(-both.shape[1] // FILM_WIDTH)))
+        moments = [self._moments[index] for index in evenly(len(self._moments))]
+        return tuple(side_by_side([self.world.render(camera, moment) for camera in CAMERAS]) for moment in moments)

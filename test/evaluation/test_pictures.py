@@ -6,8 +6,8 @@ import pytest
 from support.episodes import episode, evaluation, film
 
 from prana_ros.evaluation.film import PAGES, STRIPS_A_PAGE, FilmRecorder, film_strip, write_failure_pages
+from prana_ros.evaluation.pictures import FILM_WIDTH, PICTURES
 from prana_ros.evaluation.plots import plot_smoothness, plot_success, plot_time
-from prana_ros.evaluation.trial import FILM_WIDTH, PICTURES
 
 
 def test_a_strip_shows_the_pictures_in_order_under_a_caption():
