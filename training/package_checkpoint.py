@@ -1,7 +1,8 @@
 """Make a checkpoint ready to hand on: what deployment reads and a model card, without the raw training weights.
 
     python training/package_checkpoint.py outputs/train/twin_prana_v2/checkpoints/last checkpoints/twin_v2 \\
-        --data "Two thirds hard, one third standard scenes of the twin." --evaluation benchmarks/results/success/*.json
+        --data "Two thirds hard, one third standard scenes of the twin." \\
+        --evaluation benchmarks/results/success/prana_v2_*.json
 """
 
 import argparse
@@ -99,6 +100,11 @@ def model_card(name: str, checkpoint: Path, evaluations: Sequence[Evaluation], r
     config = PreTrainedConfig.from_pretrained(folder)
     if not isinstance(config, FlowPolicyConfig) or not config.fps:
         raise ValueError(f"{folder}: not a PRANA flow policy trained on a dataset")
+    for each in evaluations:
+        if each.policy.get("type") != config.type:
+            raise ValueError(
+                f"the result {each.name} is of {each.policy.get('type')!r}; allowed: results of this {config.type!r}"
+            )
     train = json.loads((folder / "train_config.json").read_text())
     steps = json.loads((checkpoint / "training_state" / "training_step.json").read_text())["step"]
     weights = load_file(folder / WEIGHTS_FILE)

@@ -42,7 +42,7 @@ def test_the_package_deploys_and_says_what_it_is(checkpoint, tmp_path):
     result = tmp_path / "hard.json"
     outcomes = ["success"] * 9 + ["missed"]
     episodes = [episode(seed, outcome) for seed, outcome in enumerate(outcomes)]
-    write_evaluation(evaluation(episodes, command="make bench-success"), result)
+    write_evaluation(evaluation(episodes, policy={"type": "prana_v2"}, command="make bench-success"), result)
     target = tmp_path / "packaged"
     for _ in range(2):  # a second time replaces the first
         package_checkpoint.package(checkpoint, target, [result], "Swings.")
@@ -55,6 +55,13 @@ def test_the_package_deploys_and_says_what_it_is(checkpoint, tmp_path):
     assert "; 1.00 h on " in card
     assert "| hard | lockstep | 9 of 10 | 59.6% to 98.2% | missed 1 |" in card
     assert "by `make bench-success`" in card
+
+
+def test_a_result_of_another_policy_is_not_told_as_this_ones(checkpoint, tmp_path):
+    write_evaluation(evaluation([episode(0)], policy={"type": "act"}), tmp_path / "act.json")
+    with pytest.raises(ValueError, match="the result act is of 'act'; allowed: results of this 'prana_v2'"):
+        package_checkpoint.package(checkpoint, tmp_path / "packaged", [tmp_path / "act.json"])
+    assert not (tmp_path / "packaged").exists()
 
 
 def test_a_folder_that_is_no_checkpoint_is_neither_packaged_nor_overwritten(checkpoint, tmp_path):
