@@ -106,7 +106,7 @@ def read_evaluation(path: Path) -> Evaluation:
         raise ValueError(f"{path} lacks {missing[0]!r}; allowed: a result that training/evaluate.py wrote")
     try:
         episodes = tuple(_episode(row) for row in content["episodes"])
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"{path} holds an episode that is none: {error}") from None
     return Evaluation(**{name: content[name] for name in names if name != "episodes"}, episodes=episodes)
 

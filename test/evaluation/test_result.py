@@ -100,3 +100,8 @@ def test_an_episode_that_is_none_is_refused(tmp_path):
     path.write_text(path.read_text().replace('"seed": 0', '"sead": 0'))
     with pytest.raises(ValueError, match="holds an episode that is none"):
         read_evaluation(path)
+    content = json.loads(path.read_text())
+    for other in (5, [5], ["dropped"]):
+        path.write_text(json.dumps({**content, "episodes": other}))
+        with pytest.raises(ValueError, match="holds an episode that is none"):
+            read_evaluation(path)
