@@ -41,7 +41,8 @@ def plot_time(evaluations: Sequence[Evaluation], path: Path) -> None:
         for row, evaluation in enumerate(evaluations):
             times = np.sort([episode.duration for episode in evaluation.episodes if episode.success])
             share = 100 * np.arange(len(times) + 1) / len(evaluation.episodes)
-            steps = np.concatenate([[0.0], times, [evaluation.time_limit]])
+            end = max([evaluation.time_limit, *times])  # the graph's clock may go a little beyond the limit
+            steps = np.concatenate([[0.0], times, [end]])
             axis.step(steps, [*share, share[-1]], where="post", color=f"C{row}", label=evaluation.name)
         axis.set_xlim(left=0)
         axis.set_ylim(0, 102)
