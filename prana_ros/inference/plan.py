@@ -108,7 +108,8 @@ def replaced(running: Plan | None, new: Plan, now_ns: int) -> Plan:
         raise ValueError(f"A plan from {new.start_ns} to {new.end_ns} ns cannot take over at {now_ns} ns.")
     if running is None:
         return new
-    until_ns = max(now_ns, new.start_ns) - 1
+    takeover_ns = max(now_ns, new.start_ns)
+    until_ns = takeover_ns - int(takeover_ns in new.times_ns)  # two points cannot have one time
     begin_ns = min(now_ns, new.start_ns, until_ns)
     between = (running.times_ns > begin_ns) & (running.times_ns < until_ns)
     kept = np.unique(np.concatenate([[begin_ns], running.times_ns[between], [until_ns]]))

@@ -64,6 +64,14 @@ def test_replacement_is_what_the_driver_s_player_does(old, new, data):
         np.testing.assert_allclose(plan.at(t), player.sample(int(t)), atol=1e-6)
 
 
+def test_the_running_plan_is_followed_until_now_however_near_the_next_point_is():
+    step = 100_000_000
+    old, new = plan_of_chunk(EPOCH, np.ones((4, 6)), step), plan_of_chunk(EPOCH, np.zeros((4, 6)), step)
+    for before in (1, 2, 1000):
+        now = EPOCH + step - before
+        np.testing.assert_array_equal(replaced(old, new, now).at(now), np.ones(6))
+
+
 @given(plans(), plans(EPOCH + 50_000_000), st.data())
 def test_replacement_keeps_the_old_plan_until_now_and_the_new_one_from_its_takeover(old, new, data):
     now = data.draw(st.integers(new.start_ns, new.end_ns) | st.sampled_from(new.times_ns.tolist()))
