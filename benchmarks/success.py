@@ -4,9 +4,9 @@
     make bench-success ARGS="--policies act --scenes hard"          one of them
     make bench-success ARGS="--policies demo --through graph --episodes 50"
 
-The demo's checkpoint is a v2. The others are trained on the same demonstrations and the same
-number of samples by ``training/train_twin.sh``. Every run is kept with all its episodes in ``results/success/``; the
-tables are made of all that were kept.
+The demo's checkpoint is a v2. The others are trained on the same demonstrations and the same number of samples by
+``training/train_twin.sh``. Every run is kept with all its episodes in ``results/success/``; the tables are made of all
+that were kept.
 """
 
 import argparse
