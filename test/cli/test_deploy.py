@@ -95,7 +95,7 @@ def test_ctrl_c_during_motion_brings_the_arm_to_rest_and_everything_down_in_orde
     pids = node_processes(running)
     assert set(pids) == {"twin", "so101_driver", "policy", "episodes"}
     running.send(signal.SIGINT)
-    assert running.wait(200.0) == 130
+    running.must_end(130, within=200.0)
     assert "stopping on SIGINT: the driver brings the arm to rest" in running.output
     assert "the arm was stopped" not in running.output
     motion.assert_at_rest()
@@ -111,7 +111,7 @@ def test_a_policy_that_is_killed_while_the_arm_moves_is_named_and_the_arm_is_bro
     motion.wait_until_raised()
     pids = node_processes(running)
     os.kill(pids["policy"], signal.SIGKILL)
-    assert running.wait(200.0) == 1
+    running.must_end(1, within=200.0)
     assert f"policy (process {pids['policy']}) was killed by SIGKILL (9)." in running.output
     motion.assert_at_rest()
     assert_gone(pids)
@@ -122,14 +122,14 @@ def test_a_driver_that_is_killed_while_the_arm_moves_is_named_and_nothing_is_lef
     Motion(ros).wait_until_raised()
     pids = node_processes(running)
     os.kill(pids["so101_driver"], signal.SIGKILL)
-    assert running.wait(200.0) == 1
+    running.must_end(1, within=200.0)
     assert f"so101_driver (process {pids['so101_driver']}) was killed by SIGKILL (9)." in running.output
     assert_gone(pids)
 
 
 def test_a_policy_path_that_does_not_exist_is_one_sentence(deploy, tmp_path):
     running = deploy("--sim", "--port", tmp_path / "port", "--policy-path", "no_such_policy", "--real-time-factor", 0.3)
-    assert running.wait(UP) == 1
+    running.must_end(1, within=UP)
     complaints = [line for line in running.output.splitlines() if "no_such_policy" in line]
     assert len(complaints) == 1, running.output
     assert complaints[0].startswith("policy: cannot configure: ")
@@ -138,7 +138,7 @@ def test_a_policy_path_that_does_not_exist_is_one_sentence(deploy, tmp_path):
 
 def test_options_that_no_graph_can_be_built_from_start_nothing(deploy, tmp_path):
     running = deploy("--port", "/dev/ttyACM0", "--policy-path", "policy")
-    assert running.wait(60.0) == 1
+    running.must_end(1, within=60.0)
     assert running.output == "prana: robot_id is empty: give the id that the arm was calibrated under.\n"
     assert not (tmp_path / "run").exists()
 
@@ -175,7 +175,7 @@ def on_arm(processes, deploy, policy, tmp_path):
 def test_a_series_on_an_arm_ends_by_itself_with_the_arm_at_rest(on_arm, ros):
     running = on_arm()
     motion = Motion(ros)
-    assert running.wait(UP) == 0
+    running.must_end(0, within=UP)
     assert "episode 1 of 1: timeout" in running.output
     motion.assert_at_rest()
 
@@ -189,7 +189,7 @@ def test_a_dry_run_reports_plans_and_leaves_the_arm_where_it_is(on_arm, ros):
     positions = np.array([msg.position for msg in commanded.messages])
     assert len(positions) > 100
     assert np.ptp(positions, axis=0).max() < 1e-6
-    assert running.wait(200.0) == 0
+    running.must_end(0, within=200.0)
 
 
 def test_a_camera_that_freezes_ends_the_episode_with_its_name(on_arm, ros):
@@ -203,7 +203,7 @@ def test_a_camera_that_freezes_ends_the_episode_with_its_name(on_arm, ros):
     finally:
         os.kill(pids["wrist"], signal.SIGCONT)
     assert "table" not in found.group(0)
-    assert running.wait(200.0) == 1
+    running.must_end(1, within=200.0)
     motion.assert_at_rest()
 
 
@@ -217,6 +217,6 @@ def test_a_camera_that_freezes_ends_the_episode_with_its_name(on_arm, ros):
 )
 def test_what_a_node_refuses_is_one_sentence_of_that_node(on_arm, change, words):
     running = on_arm(**change)
-    assert running.wait(UP) == 1
+    running.must_end(1, within=UP)
     running.wait_for(f"^{words}")
     assert "Traceback" not in running.output

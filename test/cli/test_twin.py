@@ -35,7 +35,7 @@ def test_lerobot_uses_two_arms_without_asking_for_a_calibration(processes, tmp_p
     teacher.disconnect()
     robot.disconnect()
     process.send(signal.SIGINT)
-    assert process.wait() == 0, process.output
+    process.must_end(0)
     assert os.listdir(tmp_path) == [] or not any(path.is_symlink() for path in tmp_path.iterdir())
 
 
@@ -48,7 +48,7 @@ def test_sigterm_removes_the_link_and_sigkill_leaves_one_that_the_next_replaces(
     bus.connect()
     bus.disconnect()
     process.send(signal.SIGTERM)
-    assert process.wait() == 0, process.output
+    process.must_end(0)
     assert not os.path.lexists(link)
 
 
@@ -62,7 +62,7 @@ def test_the_calibration_of_another_arm_is_not_touched(processes, tmp_path):
     }
     path.write_text(json.dumps(content))
     process = processes.python(*COMMAND, "--link", str(tmp_path / "arm"), "--robot-id", "mine")
-    assert process.wait(90.0) == 1
+    process.must_end(1, within=90.0)
     assert "is the calibration of another arm" in process.output
     assert "Traceback" not in process.output
     assert json.loads(path.read_text()) == content

@@ -116,7 +116,7 @@ def test_states_stop_and_start_the_pictures(processes, ros, folder):
     count = len(images.messages)
     images.wait(count + 2)
     process.send(signal.SIGINT)
-    assert process.wait() == 0
+    process.must_end(0)
     assert "Traceback" not in process.output
 
 
@@ -195,7 +195,7 @@ def test_a_defect_ends_the_camera_instead_of_silencing_it(processes, ros, folder
     process = processes.python(script, "--ros-args", "-r", "__node:=table", "-p", f"path:='{folder}'")
     assert ros.change_state("/table", "configure"), process.output
     assert ros.change_state("/table", "activate"), process.output
-    assert process.wait() == 1
+    process.must_end(1)
     assert "the camera has failed: ZeroDivisionError('a defect')" in process.output
     assert len(images.messages) <= 2
 
@@ -206,7 +206,7 @@ def test_a_camera_that_failed_can_still_be_stopped(processes, ros, folder):
     process.wait_for("Trying to open the camera again")
     assert ros.change_state("/table", "deactivate")
     process.send(signal.SIGTERM)
-    assert process.wait() == 0
+    process.must_end(0)
 
 
 def test_stamps_follow_simulated_time(processes, ros, folder):

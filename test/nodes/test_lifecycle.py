@@ -116,7 +116,7 @@ def test_a_signal_walks_an_active_node_down_in_order(example, ros, number):
     process.send(number)
     process.wait_for(f"shutting down on {number.name}")
     process.send(number)  # impatience changes nothing
-    assert process.wait() == 0
+    process.must_end(0)
     assert hooks(process) == ["configure", "activate", "deactivate", "cleanup"]
 
 
@@ -124,7 +124,7 @@ def test_a_signal_before_configure_ends_the_process(example, ros):
     process = example()
     assert ros.state("example") == "unconfigured"
     process.send(signal.SIGINT)
-    assert process.wait() == 0
+    process.must_end(0)
     assert hooks(process) == []
 
 
@@ -133,7 +133,7 @@ def test_the_shutdown_transition_ends_the_process_and_is_answered(example, ros):
     assert ros.change_state("example", "configure")
     assert ros.change_state("example", "activate")
     assert ros.change_state("example", "shutdown")
-    assert process.wait() == 0
+    process.must_end(0)
     assert hooks(process)[-2:] == ["deactivate", "cleanup"]
 
 
@@ -144,7 +144,7 @@ def test_a_defect_in_a_callback_ends_the_process_in_order(example, ros):
     client = ros.node.create_client(Trigger, "example/crash")
     assert client.wait_for_service(20.0)
     client.call_async(Trigger.Request())
-    assert process.wait() == 1
+    process.must_end(1)
     assert "LookupError('a defect')" in process.output
     assert hooks(process)[-2:] == ["deactivate", "cleanup"]
 
@@ -153,5 +153,5 @@ def test_a_node_that_has_finished_ends_with_its_exit_code(example, ros):
     process = example()
     assert ros.change_state("example", "configure")
     assert ros.call("example/finish", Trigger).success
-    assert process.wait() == 7
+    process.must_end(7)
     assert hooks(process)[-1] == "cleanup"

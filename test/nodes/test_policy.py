@@ -281,7 +281,7 @@ def test_deactivating_and_a_signal_end_the_run_and_give_the_arm_back(ros, proces
     policy.run()
     wait_until(lambda: driver.ownership.owner == "policy", LONG, lambda: "the arm was not acquired")
     policy.process.send(signal.SIGINT)
-    assert policy.process.wait(LONG) == 0
+    policy.process.must_end(0, within=LONG)
     wait_until(lambda: driver.ownership.owner == "", 20.0, lambda: "the arm was not given back")
 
 

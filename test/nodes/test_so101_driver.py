@@ -239,7 +239,7 @@ def test_a_signal_in_the_middle_of_a_motion_brings_the_arm_to_rest_and_lets_go_t
     driver.go([-0.5, *RAISED[1:]], 3.0)
     time.sleep(1.0)
     driver.process.send(number)
-    assert driver.process.wait(timeout=PATIENCE) == 0
+    driver.process.must_end(0, within=PATIENCE)
     position, torque = look(port)
     assert torque == [0] * 6
     # Without torque the wrist sags a little in the time that it takes to look.
@@ -298,7 +298,7 @@ def test_an_unplugged_arm_stops_the_driver_which_says_so_and_ends_on_a_signal(dr
     assert stopped.stop_reason == ArmState.STOP_COMMUNICATION
     assert str(port.link) in stopped.stop_message
     driver.process.send(signal.SIGTERM)
-    assert driver.process.wait(timeout=PATIENCE) == 0
+    driver.process.must_end(0, within=PATIENCE)
     assert "no contact to the arm" in driver.process.output
 
 
@@ -310,7 +310,7 @@ def test_a_defect_in_the_servo_loop_is_told_and_the_arm_holds(ros, processes, po
     driver = Driver(ros, processes.python(script, "--ros-args", *arguments, env={"DRIVER_BREAKS_IN": mode}))
     if mode == "FOLLOWING":
         driver.go(RAISED)
-        assert driver.process.wait(timeout=PATIENCE) == 1
+        driver.process.must_end(1, within=PATIENCE)
     else:
         driver.process.send(signal.SIGTERM)
         driver.process.wait(timeout=PATIENCE)
@@ -394,7 +394,7 @@ def test_on_a_simulated_clock_plans_stretch_and_a_clock_that_ends_does_not_keep_
         ticking.set()
         thread.join()
     process.send(signal.SIGTERM)
-    assert process.wait(timeout=PATIENCE) == 0
+    process.must_end(0, within=PATIENCE)
     position, torque = look(port)
     assert torque == [0] * 6
     np.testing.assert_allclose(position[:3], REST[:3], atol=0.2)

@@ -165,7 +165,7 @@ def test_a_node_that_is_shut_down_takes_its_port_with_it(processes, ros, link):
     process = start_twin(processes, ros, link)
     assert link.is_symlink()
     process.send(signal.SIGINT)
-    assert process.wait() == 0, process.output
+    process.must_end(0)
     assert not os.path.lexists(link)
     assert "Traceback" not in process.output
 

@@ -66,6 +66,12 @@ class TestProcess:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"did not end in {timeout} s:\n{self.output}") from None
 
+    def must_end(self, code: int, within: float = 30.0) -> None:
+        """Wait until the process ends with this exit code; fail with the whole output otherwise."""
+        ended_with = self.wait(within)
+        if ended_with != code:
+            raise AssertionError(f"ended with {ended_with}, not {code}:\n{self.output}")
+
     def end(self) -> None:
         """End the process and its session: SIGINT, and SIGKILL where that is not obeyed."""
         if self.returncode is None:

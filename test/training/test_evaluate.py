@@ -81,7 +81,7 @@ def test_ctrl_c_reports_what_was_run(checkpoint, tmp_path, processes):
     )
     process.wait_for(r"\b[1-9]\d*/500", timeout=120.0)
     process.send(signal.SIGINT)
-    assert process.wait(60.0) == 130, process.output
+    process.must_end(130, within=60.0)
     result = read_evaluation(output / "run.json")
     assert 1 <= len(result.episodes) < 500
     assert f"run was broken off after {len(result.episodes)} of 500 scenes" in process.output

@@ -43,7 +43,7 @@ def test_a_policy_drives_the_twin_and_its_episode_can_be_read(processes, twin, t
         *("--dataset.push_to_hub=false", "--dataset.vcodec=h264", "--play_sounds=false"),
         env={**python_path(), "PRANA_TEST_PATIENCE_MS": "5000"},
     )
-    assert process.wait(150.0) == 0, process.output
+    process.must_end(0, within=150.0)
 
     dataset = LeRobotDataset("test/eval_twin", root=root, video_backend="pyav")
     assert dataset.num_episodes == 1
