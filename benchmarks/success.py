@@ -61,17 +61,29 @@ REPEATS = 20
 
 
 def candidates(names: Sequence[str] = ()) -> list[Candidate]:
-    """Those of the named policies whose checkpoint is here; all if none is named.
+    """Those of the named policies whose training is over and whose checkpoint is here; all if none is named.
 
     Raises:
         ValueError: if one that was named is not here.
     """
-    here = [name for name, path in CHECKPOINTS.items() if path == EXPERT or Path(path).is_dir()]
+    here = [name for name, path in CHECKPOINTS.items() if path == EXPERT or is_trained(Path(path))]
     if missing := [name for name in names if name not in here]:
-        raise ValueError(f"{missing[0]} is not at {CHECKPOINTS[missing[0]]}: make it with training/train_twin.sh")
+        raise ValueError(
+            f"{missing[0]}, all its steps trained, is not at {CHECKPOINTS[missing[0]]}: make it with "
+            "training/train_twin.sh"
+        )
     return [
         Candidate(name, CHECKPOINTS[name], device="cpu", fps=FPS if name in RIVALS else None) for name in names or here
     ]
+
+
+def is_trained(checkpoint: Path) -> bool:
+    """Whether there is a checkpoint, and no further one of its training to come."""
+    if not checkpoint.is_dir():
+        return False
+    step = checkpoint.resolve().name
+    train = json.loads((checkpoint_folder(checkpoint) / "train_config.json").read_text())
+    return not step.isdecimal() or int(step) == train["steps"]
 
 
 def run(options: argparse.Namespace) -> None:

@@ -183,7 +183,7 @@ def training(tmp_path):
     demonstrations = tmp_path / "demos"
     (demonstrations / "meta").mkdir(parents=True)
     (demonstrations / "meta" / "info.json").write_text('{"total_episodes": 3, "total_frames": 120}')
-    train = {"seed": 7, "batch_size": 4, "output_dir": str(run), "dataset": {"root": str(demonstrations)}}
+    train = {"seed": 7, "batch_size": 4, "steps": 40, "output_dir": str(run), "dataset": {"root": str(demonstrations)}}
     (folder / "train_config.json").write_text(json.dumps(train))
     for name in ("config.json", "model.safetensors", "policy_preprocessor.json", "policy_postprocessor.json"):
         (folder / name).touch()
@@ -208,5 +208,19 @@ def test_training_cost_is_that_of_the_run_that_the_checkpoint_is_from(training):
 def test_a_policy_that_is_not_here_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert [candidate.name for candidate in success.candidates()] == ["expert"]
-    with pytest.raises(ValueError, match="act is not at outputs/train/twin_act/checkpoints/last: make it with"):
+    with pytest.raises(
+        ValueError, match=r"act, all its steps trained, is not at outputs/train/twin_act/checkpoints/last"
+    ):
         success.candidates(["act"])
+
+
+def test_a_policy_is_here_once_its_training_is_over(training):
+    last = training / "checkpoints" / "last"
+    assert not success.is_trained(training / "nowhere")
+    last.rename(last.with_name("000030"))
+    last.symlink_to("000030")
+    assert not success.is_trained(last)
+    last.unlink()
+    last.with_name("000030").rename(last.with_name("000040"))
+    last.symlink_to("000040")
+    assert success.is_trained(last)

@@ -1,6 +1,7 @@
 """What is evaluated: a checkpoint of any LeRobot policy, or the scripted expert, under a short name."""
 
 import contextlib
+import hashlib
 import io
 from collections import Counter
 from collections.abc import Sequence
@@ -11,8 +12,9 @@ from typing import Any
 import torch
 
 from prana_ros.evaluation.result import EXPERT
-from prana_ros.inference.checkpoint import load_policy
+from prana_ros.inference.checkpoint import checkpoint_folder, load_policy
 from prana_ros.inference.prediction import LoadedPolicy
+from prana_ros.policies.chunk_policy import WEIGHTS_FILE
 from prana_ros.so101.figures import JOINT_NAMES
 from prana_ros.so101.units import LEROBOT_UNITS
 
@@ -66,6 +68,7 @@ class Candidate:
             return {"path": self.path, "type": "scripted expert"}
         return {
             "path": self.path,
+            "weights": fingerprint(self.path),
             "type": policy.spec.kind,
             "parameters": sum(parameter.numel() for parameter in policy.policy.parameters()),
             "fps": policy.spec.fps,
@@ -73,6 +76,16 @@ class Candidate:
             "denoising_steps": policy.spec.denoising_steps,
             "device": _device(policy.device),
         }
+
+
+def fingerprint(path: str) -> str:
+    """The first 16 digits of the SHA-256 of a checkpoint's weights: two of one name are told apart by it.
+
+    Raises:
+        CheckpointError: if there is no checkpoint.
+    """
+    with (checkpoint_folder(path) / WEIGHTS_FILE).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def names_of(paths: Sequence[str]) -> list[str]:

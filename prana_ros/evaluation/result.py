@@ -31,7 +31,7 @@ class Evaluation:
 
     Attributes:
         name: what tables and plots call it.
-        policy: path, type, number of parameters, device.
+        policy: path, weights' fingerprint, type, number of parameters, device.
         scenes: the name of the scene distribution.
         through: ``LOCKSTEP`` or ``GRAPH``.
         playback: how chunks were played.

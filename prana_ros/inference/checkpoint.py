@@ -20,12 +20,13 @@ from prana_ros.inference.denoising import AS_SAVED, STEP_SETTINGS, Denoising
 from prana_ros.inference.prediction import LoadedPolicy
 from prana_ros.inference.spec import PolicySpec, StateRange
 from prana_ros.policies import registration  # noqa: F401  (LeRobot then knows our policies)
+from prana_ros.policies.chunk_policy import WEIGHTS_FILE
 from prana_ros.policies.flow_policy import FlowPolicy
 from prana_ros.so101.units import Calibration, Units
 
 PREPROCESSOR = "policy_preprocessor.json"
 POSTPROCESSOR = "policy_postprocessor.json"
-_FILES = ("config.json", "model.safetensors", PREPROCESSOR, POSTPROCESSOR)
+_FILES = ("config.json", WEIGHTS_FILE, PREPROCESSOR, POSTPROCESSOR)
 _TRUSTED_STEPS = ("lerobot.", "lerobot_", "prana_ros.")
 """Packages whose processor steps a checkpoint may name: a class path in a JSON file is code that gets run."""
 

@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,7 @@ def test_prana_act_diffusion_and_the_expert_are_compared(checkpoint, tmp_path, r
     assert [row["seed"] for row in result["episodes"]] == [5, 6]
     assert {row["outcome"] for row in result["episodes"]} == {"missed"}
     assert result["policy"]["type"] == "prana_v2"
+    assert result["policy"]["weights"] == sha256((checkpoint / "model.safetensors").read_bytes()).hexdigest()[:16]
     assert result["playback"] == {"execute_steps": 8, "asynchronous": False, "latency": 0.0}
     assert result["seconds"] > 0
     # Wilson's interval for 0 of n is 0 … z²/(n + z²).
