@@ -59,7 +59,7 @@ colcon: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/colcon build $(ARGS)
 
 train-demo: setup outputs/demos/both/meta/info.json
-	PYTHON=$(BIN)/python training/train_twin.sh prana_v2 outputs/demos/both outputs/train/twin_demo $(ARGS)
+	PYTHON=$(BIN)/python training/train_twin.sh prana_v2 outputs/demos/both outputs/train/twin_prana_v2 $(ARGS)
 
 outputs/demos/both/meta/info.json: | setup
 	$(BIN)/python training/make_demos.py --episodes 1200 --scenes hard,hard,standard --repo-id local/both --root outputs/demos/both

@@ -73,7 +73,7 @@ def _mean_loss(lines: Sequence[dict[str, Any]]) -> float:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--run", type=Path, default=Path("outputs/train/twin_demo"), help="(default: %(default)s)")
+    parser.add_argument("--run", type=Path, default=Path("outputs/train/twin_prana_v2"), help="(default: %(default)s)")
     parser.add_argument("--demonstrations", type=int, default=24, help="to time (default: 24)")
     parser.add_argument("--processes", type=int, default=2, help="recording at a time (default: 2)")
     options = parser.parse_args()

@@ -2,9 +2,9 @@
 
     make bench-success                                              all policies that are here, all scenes
     make bench-success ARGS="--policies act --scenes hard"          one of them
-    make bench-success ARGS="--policies demo --through graph --episodes 50"
+    make bench-success ARGS="--policies prana_v2 --through graph --episodes 50"
 
-The demo's checkpoint is a v2. The others are trained on the same demonstrations and the same number of samples by
+The v2 is the demo's checkpoint. The others are trained on the same demonstrations and the same number of samples by
 ``training/train_twin.sh``. Every run is kept with all its episodes in ``results/success/``; the tables are made of all
 that were kept.
 """
@@ -44,17 +44,17 @@ from prana_ros.inference.predictor import PolicyInput, Prediction
 from prana_ros.learning.training_log import METRICS_FILE, read_metrics, training_seconds
 from prana_ros.simulation.scene import DISTRIBUTIONS
 
-DEMO, V2, RIVALS = "demo", "prana_v2", ("act", "diffusion")
+V2, RIVALS = "prana_v2", ("act", "diffusion")
 CHECKPOINTS = {
-    DEMO: "checkpoints/twin_v2",
-    **{kind: f"outputs/train/twin_{kind}/checkpoints/last" for kind in (V2, "prana_v1", *RIVALS)},
+    V2: "checkpoints/twin_v2",
+    **{kind: f"outputs/train/twin_{kind}/checkpoints/last" for kind in ("prana_v1", *RIVALS)},
     EXPERT: EXPERT,
 }
 """In the order of the tables: of a pair, the upper is the first."""
 FPS = 10.0
 """Of the demonstrations, which LeRobot's own checkpoints do not tell."""
 GOALS = {"standard": 98.0, "hard": 90.0}
-"""Success of the demo's checkpoint in lock-step (%)."""
+"""Success of the v2 in lock-step (%)."""
 GRAPH_TOLERANCE = 5.0
 """Points by which its success through the graph may differ from lock-step."""
 REPEATS = 20
@@ -148,7 +148,7 @@ def figures_of(evaluations: Sequence[Evaluation]) -> Iterator[Figure]:
         for each in lockstep + in_order(evaluations, scenes, GRAPH):
             title, value = f"{scenes}, {each.name}, {each.through}", percent(each)
             name = f"{title}: success in {len(each.episodes)}"
-            limited = each.name == DEMO and each.through == LOCKSTEP and scenes in GOALS
+            limited = each.name == V2 and each.through == LOCKSTEP and scenes in GOALS
             yield at_least(name, value, "%", GOALS[scenes]) if limited else Figure(name, value, "%")
             yield Figure(f"{title}: episodes", episodes_a_minute(each), "a minute")
         known = {each.name: each for each in lockstep}
@@ -162,7 +162,7 @@ def difference_figure(scenes: str, pair: Comparison) -> Figure:
     """Success of the first minus that of the second, in points."""
     name = f"{scenes}, {pair.first} minus {pair.second}: success"
     points = 100 * pair.success.difference.value
-    if pair.first == graph_name(DEMO):
+    if pair.first == graph_name(V2):
         return Figure(name, points, "points", f"within {GRAPH_TOLERANCE:g}", abs(points) <= GRAPH_TOLERANCE)
     goal = pair.first == V2 and pair.second in RIVALS
     return at_least(name, points, "points", 0) if goal else Figure(name, points, "points")

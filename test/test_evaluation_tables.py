@@ -3,7 +3,11 @@
 import pytest
 
 from benchmarks import evaluation_tables
+from benchmarks.closed_loop import kept
 from benchmarks.evaluation_tables import PAGE, filled
+from benchmarks.success import V2
+from prana_ros import resources
+from prana_ros.evaluation.candidates import fingerprint
 
 SUMMARY = {
     "scenes": "hard",
@@ -21,6 +25,12 @@ SUMMARY = {
 
 def test_the_page_has_the_tables_of_the_kept_results():
     assert PAGE.read_text() == filled(PAGE.read_text())
+
+
+def test_the_demos_results_are_of_the_checkpoint_in_the_repository():
+    of_v2 = [each for each in kept("success") if each.name == V2] + kept("ablations") + kept("latency_robustness")
+    present = fingerprint(str(resources.packaged("checkpoints", "twin_v2")))
+    assert {each.name: each.policy.get("weights") for each in of_v2} == {each.name: present for each in of_v2}
 
 
 def test_a_row_tells_success_failures_and_motion():

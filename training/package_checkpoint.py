@@ -1,6 +1,6 @@
 """Make a checkpoint ready to hand on: what deployment reads and a model card, without the raw training weights.
 
-    python training/package_checkpoint.py outputs/train/twin_demo/checkpoints/last checkpoints/twin_v2 \\
+    python training/package_checkpoint.py outputs/train/twin_prana_v2/checkpoints/last checkpoints/twin_v2 \\
         --data "Two thirds hard, one third standard scenes of the twin." \\
         --evaluation benchmarks/results/success/prana_v2_*.json
 """
