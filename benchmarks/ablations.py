@@ -16,6 +16,8 @@ REFERENCE, REFERENCE_JOINED = "as deployed", "as deployed, joined"
 ABLATIONS = {
     REFERENCE: Change(REFERENCE),
     "white noise": Change(REFERENCE, {"white_noise": True}),
+    "whole noise": Change(REFERENCE, {"noise_scale": 1.0}),
+    "no noise": Change(REFERENCE, {"noise_scale": 0.0}),
     "one step": Change(REFERENCE, {"denoising_steps": 1}),
     "two steps": Change(REFERENCE, {"denoising_steps": 2}),
     "five steps": Change(REFERENCE, {"denoising_steps": 5}),
@@ -27,8 +29,10 @@ ABLATIONS = {
     "overwriting": Change(REFERENCE_JOINED, {"joining": "overwriting"}, JOINED),
     "constant M": Change(REFERENCE_JOINED, {"joining": "constant M"}, JOINED),
     "white noise, joined": Change(REFERENCE_JOINED, {"white_noise": True}, JOINED),
+    "whole noise, joined": Change(REFERENCE_JOINED, {"noise_scale": 1.0}, JOINED),
 }
-"""As deployed is ten steps, correlated noise, M_t, and eight of sixteen steps executed where chunks do not overlap."""
+"""As deployed is ten steps, half of the correlated noise, M_t, and eight of sixteen steps executed where chunks do not
+overlap."""
 
 
 def main() -> None:

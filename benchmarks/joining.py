@@ -48,10 +48,11 @@ JOINING: dict[str, Gains | None] = {
 
 @dataclass(frozen=True)
 class Variant(Candidate):
-    """A flow policy that is changed when it is loaded; 0 denoising steps: the checkpoint's own."""
+    """A flow policy that is changed when it is loaded; 0 denoising steps, no noise scale: the checkpoint's own."""
 
     joining: str = AS_DEPLOYED
     white_noise: bool = False
+    noise_scale: float | None = None
     denoising_steps: int = 0
 
     def load(self) -> LoadedPolicy:
@@ -65,6 +66,8 @@ class Variant(Candidate):
         if self.white_noise:
             cholesky = loaded.policy.noise.cholesky
             cholesky.copy_(torch.eye(len(cholesky)))
+        if self.noise_scale is not None:
+            loaded.policy.config.noise_scale = self.noise_scale
         if self.denoising_steps:
             Denoising(self.denoising_steps).apply(loaded.policy.config)
             loaded.spec = replace(loaded.spec, denoising_steps=self.denoising_steps)
@@ -72,4 +75,5 @@ class Variant(Candidate):
 
     def describe(self, policy: LoadedPolicy | None) -> dict[str, Any]:
         """What a result says of it: the changes too."""
-        return {**super().describe(policy), "joining": self.joining, "white_noise": self.white_noise}
+        changes = {name: getattr(self, name) for name in ("joining", "white_noise", "noise_scale")}
+        return {**super().describe(policy), **changes}

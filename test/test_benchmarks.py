@@ -53,10 +53,9 @@ def test_only_modules_that_write_their_own_result_are_run_as_benchmarks():
 
 
 def test_v2_is_compared_with_its_rivals_on_the_same_scenes():
-    figures = by_name(success.figures_of([made("act", 3), made("prana_v1", 0), made("prana_v2", 1), made("demo", 1)]))
-    assert figures["hard, demo, lockstep: success in 10"].goal == "at least 90"
-    assert figures["hard, demo, lockstep: success in 10"].holds
-    assert figures["hard, prana_v2, lockstep: success in 10"].holds is None
+    figures = by_name(success.figures_of([made("act", 3), made("prana_v1", 0), made("prana_v2", 1)]))
+    assert figures["hard, prana_v2, lockstep: success in 10"].goal == "at least 90"
+    assert figures["hard, prana_v2, lockstep: success in 10"].holds
     assert figures["hard, act, lockstep: success in 10"].holds is None
     assert figures["hard, act, lockstep: episodes"].value == pytest.approx(20.0)
     difference = figures["hard, prana_v2 minus act: success"]
@@ -71,11 +70,11 @@ def test_v2_is_compared_with_its_rivals_on_the_same_scenes():
 
 def test_the_graph_is_compared_with_lockstep_on_the_scenes_that_it_was_given():
     """Half of the first ten scenes fail in lock-step, all others succeed: over all scenes it would be 45 points off."""
-    evaluations = [made("demo", 5, scenes=100), made("demo", 5, scenes=10, through="graph")]
-    figure = by_name(success.figures_of(evaluations))["hard, demo, graph minus demo: success"]
+    evaluations = [made("prana_v2", 5, scenes=100), made("prana_v2", 5, scenes=10, through="graph")]
+    figure = by_name(success.figures_of(evaluations))["hard, prana_v2, graph minus prana_v2: success"]
     assert (figure.value, figure.holds) == (0.0, True)
-    evaluations[1] = made("demo", 4, scenes=10, through="graph")
-    figure = by_name(success.figures_of(evaluations))["hard, demo, graph minus demo: success"]
+    evaluations[1] = made("prana_v2", 4, scenes=10, through="graph")
+    figure = by_name(success.figures_of(evaluations))["hard, prana_v2, graph minus prana_v2: success"]
     assert (figure.value, figure.holds) == (pytest.approx(10.0), False)
 
 
@@ -152,7 +151,9 @@ def test_a_variant_is_changed_and_says_so(tmp_path):
     threads = torch.get_num_threads()
     try:
         plain = Variant("as deployed", path, "cpu")
-        changed = Variant("changed", path, "cpu", joining=NO_PREFIX, white_noise=True, denoising_steps=2)
+        changed = Variant(
+            "changed", path, "cpu", joining=NO_PREFIX, white_noise=True, noise_scale=0.0, denoising_steps=2
+        )
         loaded, other = plain.load(), changed.load()
     finally:
         torch.set_num_threads(threads)
@@ -162,7 +163,9 @@ def test_a_variant_is_changed_and_says_so(tmp_path):
     assert not torch.equal(loaded.policy.noise.cholesky, torch.eye(96))
     assert (plain.describe(loaded)["denoising_steps"], changed.describe(other)["denoising_steps"]) == (4, 2)
     assert other.policy.config.num_inference_steps == 2
-    assert changed.describe(other)["joining"] == NO_PREFIX
+    assert (loaded.policy.config.noise_scale, other.policy.config.noise_scale) == (1.0, 0.0)
+    description = changed.describe(other)
+    assert (description["joining"], description["noise_scale"]) == (NO_PREFIX, 0.0)
 
 
 def test_a_variant_of_a_policy_that_does_not_denoise_is_refused(tmp_path):

@@ -133,7 +133,8 @@ class FlowPolicy(ChunkPolicy):
         """The other part: a normalised action chunk (B, H, A) for each context.
 
         Args:
-            noise: initial noise (B, H, A), as :meth:`CorrelatedNoise.sample` gives it; drawn when None.
+            noise: initial noise (B, H, A), as :meth:`CorrelatedNoise.sample` gives it; drawn when None. The
+                configuration's ``noise_scale`` comes on top.
             prefix: the first P actions of the chunk, normalised (B, P, A); they come back exactly, and the rest
                 continues them.
         """
@@ -141,6 +142,7 @@ class FlowPolicy(ChunkPolicy):
         grid = time_grid(steps, shift)
         if noise is None:
             noise = self.noise.sample(context.batch_size)
+        noise = self.config.noise_scale * noise
         correct = None
         if prefix is not None:
             gains = self._inpainting_gains(steps, shift, prefix.shape[1] * prefix.shape[2])

@@ -6,7 +6,8 @@ Let O be the given entries (the first steps of the chunk) and U the others. Afte
     M_t = S_t,UO·S_t,OO⁻¹,         S_t = t²·Σ_reg + (1 − t)²·C   at max(t, 0.0025).
 
 For Gaussian actions with covariance C given the observation, and noise of covariance Σ_reg, S_t is the covariance of
-x_t, so M_t is the regression of the free entries on the given ones.
+x_t, so M_t is the regression of the free entries on the given ones. Noise of σ²·Σ_reg (``noise_scale`` σ) makes that
+covariance σ²·S_t, as the flow of Gaussian actions is affine, and leaves M_t as it is.
 
 The floor on t is there because C may be nearly singular (smooth joints, joints that never move) and is kept in float32:
 at t = 0 the regression would divide by rounding errors and hand a network's velocity errors on, amplified, to the free

@@ -72,10 +72,32 @@ def test_the_shift_of_the_time_grid_is_a_run_time_option(policy):
     assert not torch.allclose(chunks[1], chunks[2], atol=1e-4)
 
 
+@pytest.mark.parametrize("prefix", [None, torch.randn(1, 3, 6)])
+def test_the_scale_of_the_noise_is_a_run_time_option(policy, prefix):
+    """Given or drawn, and also where the chunk is given its first steps, which still come back as they are."""
+    noise = torch.randn(2, 8, 6)
+
+    def predict(scale: float, noise: torch.Tensor | None) -> torch.Tensor:
+        policy.config.noise_scale = scale
+        torch.manual_seed(3)
+        return policy.predict_action_chunk(observations(), noise=noise, prev_chunk_left_over=prefix)
+
+    torch.testing.assert_close(predict(0.5, noise), predict(1.0, 0.5 * noise))
+    torch.testing.assert_close(predict(0.0, noise), predict(0.0, -noise))
+    torch.manual_seed(3)
+    drawn = policy.noise.sample(2)
+    torch.testing.assert_close(predict(0.5, None), predict(1.0, 0.5 * drawn))
+    assert not torch.allclose(predict(0.5, noise), predict(1.0, noise), atol=1e-4)
+    if prefix is not None:
+        torch.testing.assert_close(predict(0.5, noise)[:, :3], prefix.expand(2, -1, -1))
+
+
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
         ({"noise_beta": 1.5}, "noise_beta"),
+        ({"noise_scale": -0.1}, "noise_scale"),
+        ({"noise_scale": 1.1}, "noise_scale"),
         ({"time_grid_shift": 0.0}, "time_grid_shift"),
         ({"num_inference_steps": 0}, "num_inference_steps"),
         ({"flow_samples_per_context": 0}, "flow_samples_per_context"),
