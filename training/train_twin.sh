@@ -21,6 +21,7 @@ case $kind in
   prana_v1) own=("${prana[@]}" --policy.num_encoder_layers=5) ;;
   prana_v2) own=(
     "${prana[@]}" --policy.num_context_layers=2 --policy.num_decoder_layers=3 --policy.flow_samples_per_context=4
+    --policy.noise_scale=0.5
   ) ;;
   act) own=(
     "${lerobots[@]}" --policy.pretrained_backbone_weights=null --policy.chunk_size=16 --policy.n_action_steps=16
