@@ -43,6 +43,10 @@ class Collector:
         return next(message for message in self.messages if accept(message))
 
 
+MUTUAL_DISCOVERY = 0.3
+"""Seconds in which a server that a client has discovered discovers the client: what it answers before is lost."""
+
+
 class RosProbe:
     """A node with its own context, spinning in a thread."""
 
@@ -71,10 +75,13 @@ class RosProbe:
 
     def call(self, service: str, service_type: type, request: Any = None, timeout: float = 20.0) -> Any:
         """Call a service and return its response."""
-        if service not in self._clients:
+        is_new = service not in self._clients
+        if is_new:
             self._clients[service] = self.node.create_client(service_type, service)
         client = self._clients[service]
         assert client.wait_for_service(timeout), f"the service {service} does not exist"
+        if is_new:
+            time.sleep(MUTUAL_DISCOVERY)
         return self.result(client.call_async(request or service_type.Request()), timeout)
 
     def action(self, name: str, action_type: type, timeout: float = 20.0) -> ActionClient:
