@@ -28,6 +28,12 @@ from prana_ros.cli.processes import describe_exit
 from prana_ros.graph import DeployOptions, Graph, NodeSpec, PackagedPath, build_graph
 from prana_ros.so101.urdf import robot_description
 
+TRANSITIONS = {
+    "configure": (Transition.TRANSITION_CONFIGURE, "configuring", "unconfigured", "inactive"),
+    "activate": (Transition.TRANSITION_ACTIVATE, "activating", "inactive", "active"),
+}
+"""Each verb's transition, and the states on the way, before and after."""
+
 
 def generate_launch_description() -> LaunchDescription:
     """Return an argument for every deploy option, and the graph that they make."""
@@ -70,19 +76,15 @@ def _node(graph: Graph, spec: NodeSpec) -> Node:
 
 
 def _transitions_in_order(graph: Graph, nodes: dict[str, Node]) -> list[Action]:
-    """Configure and activate one node after the other; shut down if one refuses."""
-    chain = [nodes[spec.name] for spec in graph.nodes if spec.lifecycle]
-    names = [spec.name for spec in graph.nodes if spec.lifecycle]
+    """Make the graph's transitions one after the other; shut down if a node refuses one."""
+    steps = [(nodes[spec.name], spec.name, *TRANSITIONS[verb], verb) for spec, verb in graph.transitions]
+    changes = [_change(node, transition) for node, _, transition, *_ in steps]
     actions: list[Action] = []
-    for node, name, following in zip(chain, names, [*chain[1:], None], strict=True):
-        actions += [
-            _on(node, "configuring", "inactive", [_change(node, Transition.TRANSITION_ACTIVATE)]),
-            _on(node, "configuring", "unconfigured", [_shutdown(f"{name} refused to configure")]),
-            _on(node, "activating", "inactive", [_shutdown(f"{name} refused to activate")]),
-        ]
+    for (node, name, _, on_the_way, before, after, verb), following in zip(steps, [*changes[1:], None], strict=True):
+        actions.append(_on(node, on_the_way, before, [_shutdown(f"{name} refused to {verb}")]))
         if following is not None:
-            actions.append(_on(node, "activating", "active", [_change(following, Transition.TRANSITION_CONFIGURE)]))
-    return [*actions, _change(chain[0], Transition.TRANSITION_CONFIGURE)]
+            actions.append(_on(node, on_the_way, after, [following]))
+    return [*actions, changes[0]]
 
 
 def _end_with_any_process(graph: Graph, nodes: dict[str, Node]) -> list[Action]:

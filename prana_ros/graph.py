@@ -63,7 +63,8 @@ class NodeSpec:
     """One process of the graph.
 
     ``parameters`` override those of ``parameter_file``; a :class:`PackagedPath` among them or among ``arguments``
-    stands for the absolute path. ``ends_graph`` marks the node whose clean exit means
+    stands for the absolute path. ``activates_after`` names a later node that must be active before this one is
+    activated. ``ends_graph`` marks the node whose clean exit means
     that the work is done. ``stop_time`` (s) is how long an orderly stop may take before it is forced.
     """
 
@@ -74,6 +75,7 @@ class NodeSpec:
     parameter_file: PackagedPath | None = None
     arguments: tuple[str | PackagedPath, ...] = ()
     lifecycle: bool = True
+    activates_after: str = ""
     ends_graph: bool = False
     stop_time: float = 60.0
 
@@ -90,6 +92,19 @@ class Graph:
         return f"{self.namespace}/{node.name}"
 
     @property
+    def transitions(self) -> tuple[tuple[NodeSpec, str], ...]:
+        """Return which node is to ``configure`` or to ``activate``, one after the other, until the graph is up."""
+        steps, waiting = [], []
+        for node in (node for node in self.nodes if node.lifecycle):
+            steps.append((node, "configure"))
+            if node.activates_after:
+                waiting.append(node)
+                continue
+            steps.append((node, "activate"))
+            steps += [(other, "activate") for other in waiting if other.activates_after == node.name]
+        return tuple(steps)
+
+    @property
     def stop_order(self) -> tuple[NodeSpec, ...]:
         """Return the nodes in the order in which they are stopped."""
         return tuple(reversed(self.nodes))
@@ -99,7 +114,9 @@ def build_graph(options: DeployOptions, robot_description: str = "") -> Graph:
     """Return the graph for ``options``, or raise :class:`GraphError`.
 
     The twin comes first because the driver opens its port; the driver comes before the policy that commands it; the
-    series of episodes comes last. Stopping goes backwards, so the driver can still bring the arm to rest on the twin.
+    series of episodes comes last. The driver, which switches the torque on, is activated only once the policy has seen
+    its inputs and found nothing wrong. Stopping goes backwards, so the driver can still bring the arm to rest on the
+    twin.
     ``robot_description`` (URDF) is needed with ``rviz`` only.
     """
     check_options(options)
@@ -191,7 +208,15 @@ def _driver(options: DeployOptions) -> NodeSpec:
     port = options.port or twin_port() if options.sim else options.port
     parameters = {"port": port, **_robot(options)}
     # The way to rest is slow on purpose; the driver itself gives up after two minutes, with the torque on.
-    return NodeSpec("so101_driver", PACKAGE, "so101_driver", parameters, _config("so101_driver.yaml"), stop_time=130.0)
+    return NodeSpec(
+        "so101_driver",
+        PACKAGE,
+        "so101_driver",
+        parameters,
+        _config("so101_driver.yaml"),
+        activates_after="policy",
+        stop_time=130.0,
+    )
 
 
 def _policy(options: DeployOptions) -> NodeSpec:

@@ -30,6 +30,28 @@ def test_nodes_stop_in_the_opposite_order_so_that_the_driver_outlives_the_policy
     assert [node.name for node in graph.stop_order] == ["episodes", "policy", "so101_driver", "twin"]
 
 
+def test_the_driver_switches_torque_on_only_once_the_policy_is_active():
+    steps = [(node.name, verb) for node, verb in build_graph(TWIN).transitions]
+    assert steps == [
+        ("twin", "configure"),
+        ("twin", "activate"),
+        ("so101_driver", "configure"),
+        ("policy", "configure"),
+        ("policy", "activate"),
+        ("so101_driver", "activate"),
+        ("episodes", "configure"),
+        ("episodes", "activate"),
+    ]
+
+
+def test_every_lifecycle_node_is_configured_and_activated_once():
+    graph = build_graph(dataclasses.replace(ARM, rviz=True), "<robot/>")
+    steps = [(node.name, verb) for node, verb in graph.transitions]
+    expected = {(node.name, verb) for node in graph.nodes if node.lifecycle for verb in ("configure", "activate")}
+    assert len(steps) == len(expected)
+    assert set(steps) == expected
+
+
 def test_driver_and_twin_meet_at_the_same_port():
     for options in (TWIN, dataclasses.replace(TWIN, port="")):
         twin, driver = build_graph(options).nodes[:2]

@@ -22,6 +22,10 @@ TRANSITION_TIME = 180.0
 """Seconds that a transition may take: loading a large policy from a slow disk."""
 ANSWER_TIME = 5.0
 """Seconds after which an answer may have been lost."""
+TRANSITIONS = {
+    "configure": (Transition.TRANSITION_CONFIGURE, "configuring"),
+    "activate": (Transition.TRANSITION_ACTIVATE, "activating"),
+}
 GOALS = {
     Transition.TRANSITION_CONFIGURE: State.PRIMARY_STATE_INACTIVE,
     Transition.TRANSITION_ACTIVATE: State.PRIMARY_STATE_ACTIVE,
@@ -66,7 +70,7 @@ class Supervisor:
         return {name: process.pid for name, process in self._processes.items()}
 
     def bring_up(self, on_step: Callable[[str], None]) -> None:
-        """Start every node, then configure and activate one after the other; ``on_step`` hears what comes next.
+        """Start every node, then make the graph's transitions one after the other; ``on_step`` hears what comes next.
 
         Raises:
             GraphFailed: a node refused, or its process died.
@@ -77,12 +81,10 @@ class Supervisor:
         on_step("starting " + ", ".join(commands))
         for name, command in commands.items():
             self._processes[name] = NodeProcess(name, command, self._on_line)
-        for spec in self._graph.nodes:
-            if spec.lifecycle:
-                on_step(f"configuring {spec.name}")
-                self._change_state(spec, Transition.TRANSITION_CONFIGURE, "configure")
-                on_step(f"activating {spec.name}")
-                self._change_state(spec, Transition.TRANSITION_ACTIVATE, "activate")
+        for spec, verb in self._graph.transitions:
+            transition, progress = TRANSITIONS[verb]
+            on_step(f"{progress} {spec.name}")
+            self._change_state(spec, transition, verb)
 
     def check(self) -> bool:
         """Return whether the work is done: the node that ends the graph has ended.
