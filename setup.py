@@ -36,7 +36,7 @@ setup(
     entry_points={
         "console_scripts": [
             f"prana = {package_name}.cli:main",
-            *(f"{node} = {package_name}.nodes.{node}:main" for node in nodes),
+            *(f"{node} = {package_name}.nodes.start:main" for node in nodes),
         ],
     },
     zip_safe=False,

@@ -9,6 +9,8 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 
+from prana_ros.nodes.signals import parent_environment
+
 LOG_FORMAT = "[{severity}] [{time}] [{name}]: {message}"
 LOG_LINE = re.compile(r"\[(?P<severity>DEBUG|INFO|WARN|ERROR|FATAL)\] \[\d+\.\d+\] \[[^\]]*\]: (?P<message>.*)")
 OUTPUT = "OUTPUT"
@@ -23,18 +25,23 @@ OnLine = Callable[[str, str, str], None]
 class NodeProcess:
     """A child process in a session of its own, so that a Ctrl-C in the terminal reaches its supervisor only.
 
-    If the supervisor is killed, the child gets SIGINT from the kernel and stops in order by itself.
+    If the supervisor is killed, a node notices and stops in order by itself.
     """
 
     def __init__(self, name: str, command: Sequence[str], on_line: OnLine) -> None:
         self.name = name
         self.last_error = ""
         self._on_line = on_line
-        environment = {**os.environ, "RCUTILS_CONSOLE_OUTPUT_FORMAT": LOG_FORMAT, "PYTHONUNBUFFERED": "1"}
+        environment = {
+            **os.environ,
+            "RCUTILS_CONSOLE_OUTPUT_FORMAT": LOG_FORMAT,
+            "PYTHONUNBUFFERED": "1",
+            **parent_environment(),
+        }
         # RCUTILS' colours would hide the severity from LOG_LINE.
         environment["RCUTILS_COLORIZED_OUTPUT"] = "0"
         self._process = subprocess.Popen(
-            [*_dying_with_parent(), *command],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -90,6 +97,12 @@ class NodeProcess:
             self._on_line(self.name, severity, text)
 
 
+def last_error(output: str) -> str:
+    """Return the message of the last error that a node logs in ``output``, empty if there is none."""
+    errors = [match["message"] for match in LOG_LINE.finditer(output) if match["severity"] in ("ERROR", "FATAL")]
+    return errors[-1].rstrip() if errors else ""
+
+
 def describe_exit(code: int | None) -> str:
     """Say what ended a process: ``exited with code 3`` or ``was killed by SIGKILL (9)``."""
     if code is None:
@@ -108,6 +121,7 @@ def python_module(module: str) -> list[str]:
     return [sys.executable, "-m", module]
 
 
-def _dying_with_parent() -> list[str]:
+def ending_with_parent() -> list[str]:
+    """Return a prefix with which a program that knows nothing of us gets SIGINT when its supervisor is gone."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "INT", "--"] if setpriv else []

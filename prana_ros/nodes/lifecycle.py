@@ -26,6 +26,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from prana_ros.nodes import dds
 from prana_ros.nodes.parameters import ParameterError
+from prana_ros.nodes.signals import on_stop_signal, watch_parent
 
 # Exceptions with which the core refuses bad input or reports the world outside: their message is enough. Anything else
 # is a defect of the program, whose traceback is wanted.
@@ -183,11 +184,11 @@ class PranaNode(LifecycleNode):
 
 
 def run_node(node_class: Callable[[], PranaNode], args: list[str] | None = None) -> int:
-    """Run one node until it is shut down, asks to finish, or the process gets SIGINT or SIGTERM; return the exit code.
+    """Run one node until it is shut down, asks to finish, or the process gets a stop signal; return the exit code.
 
     rclpy's own signal handlers would tear the context down under the node. Here a signal ends the spinning, and the
     node is shut down in order, with a live context: the arm goes to rest, files are closed. A second signal changes
-    nothing; SIGKILL ends the process at once.
+    nothing; SIGKILL ends the process at once. A parent that is gone counts as SIGTERM (`signals.watch_parent`).
     """
     dds.use_packaged_profile()
     signals: list[int] = []
@@ -195,8 +196,8 @@ def run_node(node_class: Callable[[], PranaNode], args: list[str] | None = None)
     def note_signal(number: int, _frame: FrameType | None) -> None:
         signals.append(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, note_signal)
+    on_stop_signal(note_signal)
+    watch_parent()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         return _spin_node(node_class(), signals)
@@ -235,10 +236,10 @@ def _say_farewell(executor: Any) -> None:
         executor.spin_once(timeout_sec=_FAREWELL / 10)
 
 
-def make_executor() -> Any:
+def make_executor(context: rclpy.Context | None = None) -> Any:
     """Return the executor of all nodes: a tenth of the jitter and half the CPU of the default where rclpy has it."""
     try:
         from rclpy.experimental.events_executor import EventsExecutor
     except ImportError:  # before ROS 2 Kilted
-        return SingleThreadedExecutor()
-    return EventsExecutor()
+        return SingleThreadedExecutor(context=context)
+    return EventsExecutor(context=context)

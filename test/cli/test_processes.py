@@ -1,12 +1,11 @@
 import os
 import signal
-import subprocess
 import sys
 import time
 
 import pytest
 
-from prana_ros.cli.processes import NodeProcess, describe_exit, python_module
+from prana_ros.cli.processes import NodeProcess, describe_exit, last_error, python_module
 
 SAY_AND_SLEEP = "import time; print('ready', flush=True); time.sleep(60)"
 STUBBORN = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); " + SAY_AND_SLEEP
@@ -110,7 +109,7 @@ def test_log_lines_are_told_from_other_output_and_the_last_error_is_kept(start, 
 
 def test_a_real_node_logs_in_the_format_that_is_understood(lines):
     process = NodeProcess(
-        "node", [*python_module("prana_ros.nodes.episodes"), "--ros-args", "-p", "episodes:=0"], lines
+        "node", [*python_module("prana_ros.nodes.start"), "episodes", "--ros-args", "-p", "episodes:=0"], lines
     )
     try:
         time.sleep(1.0)
@@ -120,25 +119,12 @@ def test_a_real_node_logs_in_the_format_that_is_understood(lines):
     assert not [line for line in lines.all if line[1] == "OUTPUT" and line[2].startswith("[")]
 
 
-def test_a_child_gets_sigint_when_its_supervisor_is_killed(tmp_path):
-    mark = tmp_path / "stopped_in_order"
-    child = f"""
-import pathlib, signal, sys, time
-signal.signal(signal.SIGINT, lambda *_: (pathlib.Path({str(mark)!r}).touch(), sys.exit(0)))
-print('ready', flush=True)
-time.sleep(60)
-"""
-    supervisor = f"""
-import sys, time
-from prana_ros.cli.processes import NodeProcess
-NodeProcess('node', [sys.executable, '-c', {child!r}], lambda name, severity, text: print(text, flush=True))
-time.sleep(60)
-"""
-    process = subprocess.Popen([sys.executable, "-c", supervisor], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "ready\n"
-    process.kill()
-    process.wait()
-    end = time.monotonic() + 10.0
-    while not mark.exists():
-        assert time.monotonic() < end, "the child was left running without SIGINT"
-        time.sleep(0.02)
+def test_a_child_is_told_which_process_to_watch(start, lines):
+    assert start("import os; print(os.environ['PRANA_PARENT'])").wait(10.0)
+    assert lines.all == [("node", "OUTPUT", str(os.getpid()))]
+
+
+def test_the_last_error_is_found_in_what_several_lines_say():
+    output = "[ERROR] [1.5] [policy]: first\n[FATAL] [1.6] [policy]: second\n[INFO] [1.7] [policy]: third\n"
+    assert last_error(output) == "second"
+    assert last_error("[INFO] [1.7] [policy]: third") == ""

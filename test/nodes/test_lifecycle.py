@@ -108,7 +108,7 @@ def test_a_failed_deactivate_ends_unconfigured_with_everything_released(example,
     assert hooks(process)[-1] == "cleanup"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_walks_an_active_node_down_in_order(example, ros, number):
     process = example(cleanup_time=1.0)
     assert ros.change_state("example", "configure")

@@ -49,12 +49,12 @@ def launch_environment(folder: Path) -> dict[str, str]:
     except (PackageNotFoundError, OSError):
         index = folder / "share" / "ament_index" / "resource_index" / "packages"
         executables = folder / "lib" / PACKAGE
-        for directory in (index, executables):
+        for directory in (index, executables, folder / "share" / PACKAGE):
             directory.mkdir(parents=True)
         (index / PACKAGE).touch()
         for name in ("twin", "so101_driver", "policy", "episodes", "camera"):
             script = executables / name
-            script.write_text(f'#!/bin/sh\nexec {sys.executable} -m {PACKAGE}.nodes.{name} "$@"\n')
+            script.write_text(f'#!/bin/sh\nexec {sys.executable} -m {PACKAGE}.nodes.start {name} "$@"\n')
             script.chmod(0o755)
         return {"AMENT_PREFIX_PATH": str(folder)}
     return {}
