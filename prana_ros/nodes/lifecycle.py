@@ -3,8 +3,8 @@
 A node is written as a subclass that
 
 - declares its parameters in `__init__` (`parameters.declare`),
-- overrides the hooks `configure`, `activate`, `deactivate`, `cleanup`; each raises an exception whose message is one
-  sentence for the user, and returns nothing.
+- overrides the hooks `configure`, `activate`, `deactivate`, `check_cleanup`, `cleanup`; each raises an exception
+  whose message is one sentence for the user, and returns nothing.
 
 `configure` creates publishers, subscriptions, timers and services; the base destroys whatever it created after
 `cleanup`. `cleanup` also runs after a failed `configure`, so it must cope with half of the things being there. A
@@ -66,6 +66,9 @@ class PranaNode(LifecycleNode):
     def deactivate(self) -> None:
         """Stop working, keep what is open."""
 
+    def check_cleanup(self) -> None:
+        """Raise where a cleanup on request must be refused; a shutdown does not ask."""
+
     def cleanup(self) -> None:
         """Release everything `configure` made, also when it failed halfway."""
 
@@ -114,6 +117,8 @@ class PranaNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS if succeeded else TransitionCallbackReturn.ERROR
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        if not self._succeeds("clean up", self.check_cleanup):
+            return TransitionCallbackReturn.FAILURE
         return TransitionCallbackReturn.SUCCESS if self._release() else TransitionCallbackReturn.ERROR
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -102,6 +102,11 @@ class TwinNode(PranaNode):
             self._cameras.stop()
             self._cameras = None
 
+    def check_cleanup(self) -> None:
+        """Refuse while a driver is connected: it would lose its arm, and a raised arm its torque."""
+        if self._twin is not None and _hears_driver(self._twin):
+            raise RuntimeError(f"a driver is connected to the arm at {self.value('link')}; clean up or stop it first")
+
     def cleanup(self) -> None:
         """Stop time and remove the port, once nobody drives the arm any more."""
         self.deactivate()
@@ -174,6 +179,13 @@ class TwinNode(PranaNode):
         if cameras is not None and cameras.skipped > self._skipped:
             self.get_logger().warning(f"{cameras.skipped} camera images left out so far: drawing them took too long")
             self._skipped = cameras.skipped
+
+
+def _hears_driver(twin: Twin) -> bool:
+    packets, end = twin.packets, time.monotonic() + SILENCE
+    while twin.packets == packets and time.monotonic() < end:
+        time.sleep(0.02)
+    return twin.packets != packets
 
 
 def _await_driver(twin: Twin) -> None:

@@ -46,6 +46,10 @@ class ExampleNode(PranaNode):
     def deactivate(self) -> None:
         self._run_hook("deactivate")
 
+    def check_cleanup(self) -> None:
+        if self.value("fail_in").startswith("check_cleanup"):
+            self._run_hook("check_cleanup")
+
     def cleanup(self) -> None:
         time.sleep(self.value("cleanup_time"))
         self._run_hook("cleanup")

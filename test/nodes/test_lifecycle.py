@@ -128,6 +128,19 @@ def test_a_signal_before_configure_ends_the_process(example, ros):
     assert hooks(process) == []
 
 
+def test_a_cleanup_that_a_node_refuses_leaves_it_inactive_with_everything_in_place(example, ros):
+    process = example(fail_in="check_cleanup:OSError")
+    assert ros.change_state("example", "configure")
+    assert not ros.change_state("example", "cleanup")
+    assert ros.state("example") == "inactive"
+    process.wait_for(r"cannot clean up: the port is not there$")
+    assert hooks(process)[-1] == "check_cleanup"
+    assert ros.change_state("example", "activate")
+    process.send(signal.SIGINT)
+    process.must_end(0)
+    assert hooks(process)[-1] == "cleanup"
+
+
 def test_the_shutdown_transition_ends_the_process_and_is_answered(example, ros):
     process = example()
     assert ros.change_state("example", "configure")

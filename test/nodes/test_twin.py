@@ -2,7 +2,9 @@
 
 import os
 import signal
+import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,22 @@ PARAMETERS = {"camera_width": 64, "camera_height": 48, "camera_fps": FPS}
 @pytest.fixture
 def link(tmp_path):
     return tmp_path / "arm"
+
+
+@contextmanager
+def driving(bus):
+    """Read the arm again and again, as a driver does."""
+    ended = threading.Event()
+
+    def read() -> None:
+        while not ended.is_set():
+            bus.sync_read("Present_Position")
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    yield
+    ended.set()
+    thread.join()
 
 
 def start_twin(processes, ros, link: Path, **parameters):
@@ -200,3 +218,16 @@ def test_bad_parameters_are_refused_in_one_sentence(processes, ros, link, parame
     process.wait_for(sentence.replace("(", r"\("))
     assert "Traceback" not in process.output
     assert not os.path.lexists(link)
+
+
+def test_a_twin_whose_arm_a_driver_holds_is_not_cleaned_up(processes, ros, link):
+    twin = start_twin(processes, ros, link)
+    assert ros.change_state("/twin", "deactivate")
+    bus = motors_bus(link)
+    bus.connect()
+    with driving(bus):
+        assert not ros.change_state("/twin", "cleanup")
+        assert ros.state("/twin") == "inactive"
+        assert f"a driver is connected to the arm at {link}; clean up or stop it first" in twin.output
+    bus.disconnect()
+    assert ros.change_state("/twin", "cleanup")
