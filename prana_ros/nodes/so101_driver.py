@@ -173,7 +173,7 @@ class So101DriverNode(PranaNode):
         msg = arm_state_msg(state, self._loop.timing, now_ns)
         self._arm_state.publish(msg)
         if time.monotonic() >= self._report_at:
-            self._diagnostics.publish(diagnostics_msg(msg, self.get_name(), self.value("robot_id")))
+            self._diagnostics.publish(diagnostics_msg(msg, self.get_fully_qualified_name(), self.value("robot_id")))
             self._report_at = time.monotonic() + REPORT_PERIOD
         self._reported = key
 

@@ -141,7 +141,7 @@ def test_it_tells_everything_about_the_arm(ros, start):
     assert [motor.name for motor in state.motors] == list(JOINT_NAMES)
     assert all(20.0 < motor.temperature < 60.0 and 11.0 < motor.voltage < 13.0 for motor in state.motors)
     names = [status.name for status in diagnostics.wait()[-1].status]
-    assert names == ["so101_driver: arm", *(f"so101_driver: {name}" for name in JOINT_NAMES)]
+    assert names == ["/so101_driver: arm", *(f"/so101_driver: {name}" for name in JOINT_NAMES)]
     assert diagnostics.messages[-1].status[0].level == DiagnosticStatus.OK
 
 
