@@ -1,12 +1,19 @@
 """A series of episodes: reset, run, note the outcome, again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 SUCCESS = "success"
 TIMEOUT = "timeout"
+EXIT_BROKEN_OFF = 3
+"""Exit code of the process of a series in which an episode did not run to its end."""
+
+
+def broken_off(outcomes: Iterable[str]) -> bool:
+    """Return whether an episode did not run to its end: it was aborted, or the arm was stopped."""
+    return any(outcome.startswith(("aborted", "stopped")) for outcome in outcomes)
 
 
 class SeriesState(Enum):

@@ -7,7 +7,7 @@ import traceback
 from std_msgs.msg import Header
 
 from prana_msgs.msg import EpisodeStatus
-from prana_ros.episodes.series import Series, SeriesState
+from prana_ros.episodes.series import EXIT_BROKEN_OFF, Series, SeriesState, broken_off
 from prana_ros.nodes import qos
 from prana_ros.nodes.lifecycle import PranaNode, run_node
 from prana_ros.nodes.messages import stamp_from_ns
@@ -28,6 +28,8 @@ _STATES = {
 class EpisodesNode(PranaNode):
     """Publishes ``~/status`` and calls driver, policy and twin; the process ends when the series is over.
 
+    Deactivating ends the series but not the process: activating begins a series anew.
+
     On the twin a reset puts the objects where ``seed`` plus the episode's number says, and an episode ends as soon as
     the twin reports success. On the arm a person has ``reset_time`` seconds to reset the scene.
     """
@@ -44,6 +46,7 @@ class EpisodesNode(PranaNode):
         self._series: Series | None = None
         self._thread: threading.Thread | None = None
         self._state_since_ns = 0
+        self._outcomes_said = 0
 
     def configure(self) -> None:
         """Create the report, and the clients of the other nodes."""
@@ -53,6 +56,8 @@ class EpisodesNode(PranaNode):
 
     def activate(self) -> None:
         """Begin the series."""
+        self._stage.resume()
+        self._outcomes_said = 0
         self._series = Series(self._stage, self.value("episodes"), self._on_change)
         self._thread = threading.Thread(target=self._run_series, args=(self._series,), name="series", daemon=True)
         self._thread.start()
@@ -76,11 +81,14 @@ class EpisodesNode(PranaNode):
             self.get_logger().fatal(f"the series broke off: {error!r}\n{traceback.format_exc()}")
             self.finish(1)
             return
-        for number, outcome in enumerate(series.outcomes, start=1):
-            self.get_logger().info(f"episode {number} of {series.episodes}: {outcome}")
-        self.finish()
+        if not self._stage.is_interrupted:
+            self.finish(EXIT_BROKEN_OFF if broken_off(series.outcomes) else 0)
 
     def _on_change(self) -> None:
+        if (series := self._series) is not None:
+            for outcome in series.outcomes[self._outcomes_said :]:
+                self._outcomes_said += 1
+                self.get_logger().info(f"episode {self._outcomes_said} of {series.episodes}: {outcome}")
         self._state_since_ns = self.now_ns()
         self._publish_status()
 

@@ -185,7 +185,7 @@ class PolicyNode(PranaNode):
 
     def _cancel_run(self, _goal: ServerGoalHandle) -> CancelResponse:
         if (run := self._run) is not None:
-            run.end(Outcome.CANCELED, "The run was canceled.")
+            run.end(Outcome.CANCELED, "The run was ended by its client.")
         return CancelResponse.ACCEPT
 
     def _reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

@@ -24,6 +24,8 @@ SETTLE_TIME = 0.5
 """Seconds after which every camera has shown the scene that was reset."""
 ANSWER_TIME = 10.0
 """Seconds in which a service must appear, and in which it must answer."""
+OVERTIME = 3.0
+"""Seconds after an episode's time in which the policy must say how it ended."""
 REST_TIME = 60.0
 """Seconds in which the arm must have reached its rest pose."""
 _AT_REST = (ArmState.MODE_HOLDING, ArmState.MODE_LIMP)
@@ -45,12 +47,22 @@ class RosStage:
         self._go_to_rest = node.create_client(Trigger, "so101_driver/go_to_rest")
         self._run_policy = ActionClient(node, RunPolicy, "policy/run_policy")
         if node.value("sim"):
-            node.create_subscription(String, "twin/outcome", self._take_verdict, qos.LATCHED)
+            if not node.value("dry_run"):  # in which the policy has nothing to do with what the twin sees
+                node.create_subscription(String, "twin/outcome", self._take_verdict, qos.LATCHED)
             self._reset_scene = node.create_client(ResetScene, "twin/reset_scene")
 
     def interrupt(self) -> None:
-        """Make the call in progress, and every later one, raise :class:`Interrupted`."""
+        """Make the call in progress, and every later one until ``resume``, raise :class:`Interrupted`."""
         self._interrupted.set()
+
+    def resume(self) -> None:
+        """Allow calls again."""
+        self._interrupted.clear()
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the series was told to end."""
+        return self._interrupted.is_set()
 
     def reset(self, episode: int) -> None:
         """Bring the arm to rest; then put the twin's objects where the seed says, or give a person time to do so.
@@ -79,21 +91,40 @@ class RosStage:
         if not self._until(self._run_policy.server_is_ready, ANSWER_TIME):
             raise StageError("the policy offers no action run_policy")
         goal = RunPolicy.Goal(task=self._node.value("task"), time_limit=self._node.value("episode_time"))
-        handle = self._answer(self._run_policy.send_goal_async(goal), "the policy did not answer")
+        answer = self._run_policy.send_goal_async(goal)
+        try:
+            handle = self._answer(answer, "the policy did not answer")
+        except (StageError, Interrupted):
+            answer.add_done_callback(_cancel)
+            raise
         if not handle.accepted:
             raise StageError("the policy refused to run")
         return self._ending(handle)
 
     def _ending(self, handle: ClientGoalHandle) -> Ending:
-        future = handle.get_result_async()
+        answers = [handle.get_result_async()]
+
+        def answered() -> bool:
+            return any(answer.done() for answer in answers)
+
+        def over() -> bool:
+            return answered() or self._verdict == SUCCESS
+
+        end = self._now() + self._node.value("episode_time") + OVERTIME
         try:
-            self._until(lambda: future.done() or self._verdict == SUCCESS)
+            self._until(lambda: over() or self._now() > end)
+            if not over():  # the answer may be lost; the policy keeps the result for a while
+                answers.append(handle.get_result_async())
+                self._until(over, ANSWER_TIME)
         finally:
-            if not future.done():
+            if not answered():
                 handle.cancel_goal_async()
-        response = self._answer(future, "the policy did not say how the episode ended")
         if self._verdict == SUCCESS:
+            self._until(answered, ANSWER_TIME)  # the arm is free then; that it was canceled is no news
             return Ending(SUCCESS)
+        if not answered():
+            raise StageError("the policy did not say how the episode ended")
+        response = next(answer for answer in answers if answer.done()).result()
         if response.status == GoalStatus.STATUS_UNKNOWN:
             raise StageError("the policy was gone before the episode ended")
         return ending_of(response.result, self._verdict)
@@ -145,6 +176,12 @@ class RosStage:
 
     def _take_verdict(self, msg: String) -> None:
         self._verdict = msg.data
+
+
+def _cancel(answer: Future) -> None:
+    """Cancel a goal that nobody waits for any more, should it still be accepted."""
+    if answer.result().accepted:
+        answer.result().cancel_goal_async()
 
 
 def ending_of(result: RunPolicy.Result, verdict: str) -> Ending:
