@@ -6,30 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-from lifecycle_msgs.msg import State, Transition
-from lifecycle_msgs.srv import ChangeState, GetState
+from ament_index_python.packages import get_package_prefix
 from rclpy.node import Node
 
 from prana_ros import resources
-from prana_ros.cli.processes import NodeProcess, OnLine, describe_exit, python_module
+from prana_ros.cli.processes import NodeProcess, OnLine, describe_exit, ending_with_parent, python_module
+from prana_ros.episodes.series import EXIT_BROKEN_OFF
 from prana_ros.graph import PACKAGE, Graph, NodeSpec, PackagedPath
+from prana_ros.nodes.lifecycle_client import make_transition
 
 POLL = 0.05
 DISCOVERY_TIME = 1.0
 """Seconds in which the nodes of another graph would have been discovered."""
-TRANSITION_TIME = 180.0
-"""Seconds that a transition may take: loading a large policy from a slow disk."""
-ANSWER_TIME = 5.0
-"""Seconds after which an answer may have been lost."""
-TRANSITIONS = {
-    "configure": (Transition.TRANSITION_CONFIGURE, "configuring"),
-    "activate": (Transition.TRANSITION_ACTIVATE, "activating"),
-}
-GOALS = {
-    Transition.TRANSITION_CONFIGURE: State.PRIMARY_STATE_INACTIVE,
-    Transition.TRANSITION_ACTIVATE: State.PRIMARY_STATE_ACTIVE,
-}
+PROGRESS = {"configure": "configuring", "activate": "activating"}
 LAST_WORDS = 0.3
 """Seconds in which the last output of a process arrives."""
 
@@ -82,9 +71,8 @@ class Supervisor:
         for name, command in commands.items():
             self._processes[name] = NodeProcess(name, command, self._on_line)
         for spec, verb in self._graph.transitions:
-            transition, progress = TRANSITIONS[verb]
-            on_step(f"{progress} {spec.name}")
-            self._change_state(spec, transition, verb)
+            on_step(f"{PROGRESS[verb]} {spec.name}")
+            self._change_state(spec, verb)
 
     def check(self) -> bool:
         """Return whether the work is done: the node that ends the graph has ended.
@@ -98,7 +86,7 @@ class Supervisor:
             code = process.exit_code if process else None
             if code is None:
                 continue
-            if not (spec.ends_graph and code == 0):
+            if not (spec.ends_graph and code in (0, EXIT_BROKEN_OFF)):
                 raise GraphFailed(self._obituary(spec.name))
             done = True
         return done
@@ -142,44 +130,21 @@ class Supervisor:
                 )
             self.pause()
 
-    def _change_state(self, spec: NodeSpec, transition: int, verb: str) -> None:
-        """Ask for a transition until the node has made or refused it.
-
-        An answer can be lost: a server that has not discovered the reader of its answers yet sends it nowhere. So the
-        state is asked for, too, and the transition once more if the node is still where it was.
-        """
-        name = self._graph.full_name(spec)
-        change = self._node.create_client(ChangeState, f"{name}/change_state")
-        state = self._node.create_client(GetState, f"{name}/get_state")
-        request = ChangeState.Request(transition=Transition(id=transition))
-        deadline = time.monotonic() + TRANSITION_TIME
+    def _change_state(self, spec: NodeSpec, verb: str) -> None:
         try:
-            while not self._wait(lambda: change.service_is_ready() and state.service_is_ready(), spec, verb, deadline):
-                pass
-            answers = [change.call_async(request)]
-            while not self._wait(lambda: any(answer.done() for answer in answers), spec, verb, deadline):
-                present = state.call_async(GetState.Request())
-                if not self._wait(present.done, spec, verb, deadline):
-                    continue  # busy with the transition
-                if present.result().current_state.id == GOALS[transition]:
-                    return
-                answers.append(change.call_async(request))
-            if not next(answer for answer in answers if answer.done()).result().success:
-                time.sleep(LAST_WORDS)
-                said = self._processes[spec.name].last_error or f"cannot {verb}, and does not say why."
-                raise GraphFailed(f"{spec.name}: {said}")
-        finally:
-            self._node.destroy_client(change)
-            self._node.destroy_client(state)
+            made = make_transition(self._node, self._graph.full_name(spec), verb, self._wait)
+        except TimeoutError as error:
+            raise GraphFailed(str(error)) from None
+        if not made:
+            time.sleep(LAST_WORDS)
+            said = self._processes[spec.name].last_error or f"cannot {verb}, and does not say why."
+            raise GraphFailed(f"{spec.name}: {said}")
 
-    def _wait(self, condition: Callable[[], bool], spec: NodeSpec, verb: str, deadline: float) -> bool:
-        """Wait for a condition for as long as an answer usually takes; return whether it holds."""
-        end = time.monotonic() + ANSWER_TIME
+    def _wait(self, condition: Callable[[], bool], seconds: float) -> bool:
+        end = time.monotonic() + seconds
         while not condition():
             if self.check():
                 raise GraphFailed(self._obituary(next(s.name for s in self._graph.nodes if s.ends_graph)))
-            if time.monotonic() > deadline:
-                raise GraphFailed(f"{spec.name} did not answer within {TRANSITION_TIME:.0f} s when told to {verb}.")
             if time.monotonic() > end:
                 return False
             self.pause()
@@ -218,11 +183,6 @@ def write_parameters(path: Path, parameters: Mapping[str, Any]) -> None:
 
 def _executable(spec: NodeSpec) -> list[str]:
     if spec.package == PACKAGE:
-        return python_module(f"{PACKAGE}.nodes.{spec.executable}")
-    try:
-        return [str(Path(get_package_prefix(spec.package)) / "lib" / spec.package / spec.executable)]
-    except (PackageNotFoundError, OSError):  # OSError: no installation was sourced at all
-        raise GraphFailed(
-            f"{spec.name} needs the ROS package {spec.package}, which is not installed here: it comes with a ROS 2 "
-            "installation, not with the wheels."
-        ) from None
+        return [*python_module(f"{PACKAGE}.nodes.start"), spec.executable]
+    path = Path(get_package_prefix(spec.package)) / "lib" / spec.package / spec.executable
+    return [*ending_with_parent(), str(path)]

@@ -106,33 +106,38 @@ def test_the_user_may_stop_while_the_graph_comes_up(supervise, picture):
     assert supervisor.take_down(lambda step: None) == []
 
 
-def test_a_package_that_is_not_installed_is_refused_in_one_sentence(supervise):
-    rviz = NodeSpec("rviz2", "no_such_package", "rviz2", lifecycle=False)
-    with pytest.raises(GraphFailed, match="rviz2 needs the ROS package no_such_package, which is not installed"):
-        supervise(rviz).bring_up(lambda step: None)
-
-
-@pytest.mark.parametrize("lost", ["answer", "request"])
-def test_a_lost_answer_or_request_does_not_keep_the_graph_from_coming_up(supervise, ros, picture, monkeypatch, lost):
-    monkeypatch.setattr("prana_ros.cli.supervisor.ANSWER_TIME", 1.0)
+@pytest.fixture(params=["answer", "request"])
+def lost(request, ros, monkeypatch):
+    """Lose the first request to change the state, or its answer; return the services to which that happened."""
+    monkeypatch.setattr("prana_ros.nodes.lifecycle_client.ANSWER_TIME", 1.0)
     create_client, losses = ros.node.create_client, []
 
     def create_lossy_client(kind, name):
         client = create_client(kind, name)
         send = client.call_async
 
-        def call_async(request):
+        def call_async(message):
             if kind is not ChangeState or name in losses:
-                return send(request)
+                return send(message)
             losses.append(name)
-            if lost == "answer":
-                send(request)
+            if request.param == "answer":
+                send(message)
             return Future()
 
         client.call_async = call_async
         return client
 
     monkeypatch.setattr(ros.node, "create_client", create_lossy_client)
+    return losses
+
+
+def test_a_lost_answer_or_request_does_not_keep_the_graph_from_coming_up(supervise, ros, picture, lost):
     supervise(camera("table", picture)).bring_up(lambda step: None)
-    assert losses == ["/arm/table/change_state"]
+    assert lost == ["/arm/table/change_state"]
     assert ros.state("/arm/table") == "active"
+
+
+def test_a_refusal_whose_answer_is_lost_is_heard_all_the_same(supervise, lost):
+    with pytest.raises(GraphFailed, match=r"^table: cannot configure: .*no_such_picture.png"):
+        supervise(camera("table", "no_such_picture.png")).bring_up(lambda step: None)
+    assert lost == ["/arm/table/change_state"]
