@@ -15,6 +15,8 @@ from typing import Any
 PACKAGE = "prana_ros"
 TWIN_ROBOT_ID = "twin"
 TWIN_CAMERAS = ("table", "wrist")
+DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu)(:\d+)?")
+LARGEST_SEED = 2**63 - 1  # of an integer parameter in ROS
 CAMERA_NAME = re.compile(r"[a-z][a-z0-9_]*")
 NAMESPACE = re.compile(r"(/?[A-Za-z][A-Za-z0-9_]*)(/[A-Za-z][A-Za-z0-9_]*)*")
 RESERVED_NAMES = ("so101_driver", "policy", "twin", "episodes", "rviz2", "robot_state_publisher")
@@ -35,8 +37,9 @@ class GraphError(ValueError):
 class DeployOptions:
     """What the user chooses; the names are those of the launch arguments.
 
-    Times are in seconds. ``cameras`` maps each camera's name to the parameters of its camera node. An empty ``port``
-    or ``robot_id`` means the twin's own in simulation and is refused on a real arm.
+    Times are in seconds. ``cameras`` maps each camera's name to the parameters of its camera node. Without ``series``
+    no episodes are run, and the policy waits for goals of the user's. An empty ``port`` or ``robot_id`` means the
+    twin's own in simulation and is refused on a real arm.
     """
 
     sim: bool = False
@@ -52,6 +55,7 @@ class DeployOptions:
     playback_rate: float = 1.0
     rviz: bool = False
     dry_run: bool = False
+    series: bool = True
     namespace: str = ""
     scene: str = "standard"
     seed: int = 0
@@ -124,7 +128,8 @@ def build_graph(options: DeployOptions, robot_description: str = "") -> Graph:
     nodes += [_driver(options), _policy(options)]
     if options.rviz:
         nodes += _visualization(robot_description)
-    nodes.append(_episodes(options))
+    if options.series:
+        nodes.append(_episodes(options))
     if options.real_time_factor != 1.0:
         nodes = [_with_sim_time(node) for node in nodes]
     return Graph(namespace=_normalized(options.namespace), nodes=tuple(nodes))
@@ -135,6 +140,10 @@ def check_options(options: DeployOptions) -> None:
     _check_robot(options)
     if not options.policy_path:
         raise GraphError("policy_path is empty: give the folder of a policy checkpoint.")
+    if not DEVICE.fullmatch(options.device):
+        raise GraphError(f"device is '{options.device}': it must be auto, cpu, cuda, cuda:1 or the like.")
+    if not 0 <= options.seed <= LARGEST_SEED:
+        raise GraphError(f"seed is {options.seed}: it must be from 0 to {LARGEST_SEED}.")
     if options.episodes < 1:
         raise GraphError(f"episodes is {options.episodes}: at least 1 is needed.")
     if not 0.0 < options.episode_time < float("inf"):
@@ -175,6 +184,9 @@ def _check_robot(options: DeployOptions) -> None:
                              f"name of another node ({', '.join(RESERVED_NAMES)}).")  # fmt: skip
         if not isinstance(settings, Mapping):
             raise GraphError(f"cameras: the settings of '{name}' are {settings!r}, but must be a mapping.")
+        for parameter, value in settings.items():
+            if value is None or (isinstance(value, list) and None in value):
+                raise GraphError(f"cameras: '{parameter}' of '{name}' has no value (null): give one or leave it out.")
 
 
 def twin_port() -> str:

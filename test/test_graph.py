@@ -30,6 +30,17 @@ def test_nodes_stop_in_the_opposite_order_so_that_the_driver_outlives_the_policy
     assert [node.name for node in graph.stop_order] == ["episodes", "policy", "so101_driver", "twin"]
 
 
+def test_without_a_series_there_is_everything_but_the_episodes():
+    assert names(dataclasses.replace(TWIN, series=False)) == ["twin", "so101_driver", "policy"]
+    assert names(dataclasses.replace(ARM, series=False)) == ["table", "wrist", "so101_driver", "policy"]
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:1", "mps"])
+def test_the_devices_of_pytorch_are_accepted(device):
+    policy = next(node for node in build_graph(dataclasses.replace(TWIN, device=device)).nodes if node.name == "policy")
+    assert policy.parameters["device"] == device
+
+
 def test_the_driver_switches_torque_on_only_once_the_policy_is_active():
     steps = [(node.name, verb) for node, verb in build_graph(TWIN).transitions]
     assert steps == [
@@ -110,6 +121,12 @@ def test_a_namespace_precedes_every_name(namespace, full_name):
         (ARM, {"cameras": {"policy": {}}}, "'policy'"),
         (ARM, {"cameras": {"Table cam": {}}}, "'Table cam'"),
         (ARM, {"cameras": {"table": "video.mp4"}}, "'video.mp4'"),
+        (ARM, {"cameras": {"table": {"path": None}}}, "'path' of 'table' has no value (null)"),
+        (ARM, {"cameras": {"table": {"path": "a", "distortion": [0.1, None]}}}, "'distortion' of 'table'"),
+        (ARM, {"device": "gpu"}, "device is 'gpu'"),
+        (ARM, {"device": "cuda:"}, "device is 'cuda:'"),
+        (TWIN, {"seed": -1}, "seed is -1"),
+        (TWIN, {"seed": 2**63}, "seed is 9223372036854775808"),
         (ARM, {"real_time_factor": 0.5}, "real_time_factor is 0.5"),
         (ARM, {"policy_path": ""}, "policy_path is empty"),
         (ARM, {"episodes": 0}, "episodes is 0"),

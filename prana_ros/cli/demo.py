@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from prana_ros import resources
-from prana_ros.cli.deploy import graph_of, output_folder, with_real_time_factor
+from prana_ros.cli.deploy import output_folder
+from prana_ros.cli.options import AUTO, factor
+from prana_ros.cli.preparation import checked, graph_of, with_real_time_factor
 from prana_ros.cli.recorder import Recorder
 from prana_ros.cli.session import run_graph
 from prana_ros.cli.terminal import Terminal
@@ -37,7 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--policy-path", default="", help="another checkpoint (default: the packaged one)")
     parser.add_argument("--device", default="auto", help="device of the policy (default: a GPU where there is one)")
     parser.add_argument(
-        "--real-time-factor", type=float, default=0.0, help="speed of the twin's clock (default: chosen)"
+        "--real-time-factor", type=factor, default=AUTO, help="speed of the twin's clock (default: auto)"
     )
     parser.add_argument("--output", type=Path, help="folder of the report (default: outputs/demo-<date>)")
     parser.set_defaults(func=demo)
@@ -75,20 +76,21 @@ def demo(arguments: argparse.Namespace) -> int:
     start = time.monotonic()
     options = DeployOptions(
         sim=True,
-        policy_path=arguments.policy_path or str(resources.packaged("checkpoints", "twin_v2")),
+        policy_path=arguments.policy_path or "checkpoints/twin_v2",
         device=arguments.device,
         episodes=arguments.episodes,
         scene=arguments.scene,
         seed=arguments.seed,
         real_time_factor=arguments.real_time_factor,
     )
+    options = checked(options)
     folder = arguments.output or output_folder("demo")
     folder.mkdir(parents=True, exist_ok=True)
     terminal = Terminal(folder / "run.log")
     video = SideBySideVideo(folder / "video.mp4", TWIN_CAMERAS)
     recorder = DemoRecorder(video)
     try:
-        options = with_real_time_factor(options, terminal)
+        options = with_real_time_factor(options, terminal.say)
         result = run_graph(graph_of(options), folder, terminal, recorder.observe)
         video.close()
         wait = recorder.first_motion - start if recorder.first_motion else None

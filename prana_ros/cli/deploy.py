@@ -1,16 +1,13 @@
 """``prana deploy``: the graph of the launch file, as processes under one live status line."""
 
 import argparse
-import dataclasses
 import time
 from pathlib import Path
 
 from prana_ros.cli.options import add_deploy_arguments, deploy_options
+from prana_ros.cli.preparation import checked, graph_of, with_real_time_factor
 from prana_ros.cli.session import run_graph
-from prana_ros.cli.speed import real_time_factor
 from prana_ros.cli.terminal import Terminal
-from prana_ros.graph import DeployOptions, Graph, build_graph, check_options
-from prana_ros.so101.urdf import robot_description
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -28,34 +25,17 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def deploy(arguments: argparse.Namespace) -> int:
     """Run the subcommand; return its exit code."""
-    options = deploy_options(vars(arguments))
-    checked = options if options.real_time_factor else dataclasses.replace(options, real_time_factor=1.0)
-    check_options(checked)
+    options = checked(deploy_options(vars(arguments)))
     folder = arguments.output or output_folder("deploy")
     folder.mkdir(parents=True, exist_ok=True)
     terminal = Terminal(folder / "run.log")
     try:
-        options = with_real_time_factor(options, terminal)
+        options = with_real_time_factor(options, terminal.say)
         result = run_graph(graph_of(options), folder, terminal)
         terminal.say(f"log: {folder / 'run.log'}")
     finally:
         terminal.close()
     return result.exit_code
-
-
-def with_real_time_factor(options: DeployOptions, terminal: Terminal) -> DeployOptions:
-    """Return the options with a real-time factor that this machine can keep, if none was chosen, and say so."""
-    if options.real_time_factor:
-        return options
-    factor = real_time_factor(options.scene) if options.sim else 1.0
-    if factor < 1.0:
-        terminal.say(f"this machine is too slow for real time: the graph runs on /clock at {factor:g} of real time")
-    return dataclasses.replace(options, real_time_factor=factor)
-
-
-def graph_of(options: DeployOptions) -> Graph:
-    """Return the graph, robot description included."""
-    return build_graph(options, robot_description() if options.rviz else "")
 
 
 def output_folder(name: str) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from prana_ros.cli.deploy import graph_of, with_real_time_factor
+from prana_ros.cli.preparation import graph_of, with_real_time_factor
 from prana_ros.cli.recorder import Recorder
 from prana_ros.cli.session import run_graph
 from prana_ros.cli.speed import packaged_parameters
@@ -154,7 +154,7 @@ def run_through_graph(options: DeployOptions, spec: PolicySpec, folder: Path, *,
     folder.mkdir(parents=True, exist_ok=True)
     terminal = Terminal(folder / "run.log")
     try:
-        options = with_real_time_factor(options, terminal)
+        options = with_real_time_factor(options, terminal.say)
         mode = packaged_parameters("policy.yaml")["mode"]
         series = GraphEpisodes({"mode": mode, "real_time_factor": options.real_time_factor})
         while len(series.episodes) < options.episodes and not (series.failure or series.interrupted):

@@ -1,8 +1,9 @@
 """The options of ``prana deploy``, which are the launch arguments, as command-line flags."""
 
 import argparse
-from collections.abc import Mapping
-from dataclasses import fields
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,15 @@ HELP = {
     "playback_rate": "speed at which chunks are played, 1 as recorded",
     "rviz": "show robot, images and plans in RViz",
     "dry_run": "let the policy show its plans on ~/preview and leave the arm where it is",
+    "series": "run episodes; without, the policy waits for goals of run_policy until Ctrl-C",
     "namespace": "namespace of all nodes",
     "scene": "scenes of the twin",
     "seed": "seed of the twin's first scene; every episode takes the next",
-    "real_time_factor": "speed of the twin's clock, at most 1",
+    "real_time_factor": "speed of the twin's clock, at most 1, or auto for what this machine can keep",
 }
 """What each field of DeployOptions means, for the command line and the launch file alike."""
+AUTO = 0.0
+"""The real-time factor that is yet to be chosen for this machine."""
 
 
 def add_deploy_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,14 +43,41 @@ def add_deploy_arguments(parser: argparse.ArgumentParser) -> None:
         if option.name == "cameras":
             parser.add_argument(flag, default="", metavar="YAML", help=HELP[option.name])
         elif isinstance(option.default, bool):
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=False, help=HELP[option.name])
+            action = argparse.BooleanOptionalAction
+            parser.add_argument(flag, action=action, default=option.default, help=HELP[option.name])
+        elif option.name == "real_time_factor":
+            parser.add_argument(flag, type=factor, default=AUTO, help=f"{HELP[option.name]} (default: auto)")
         else:
-            default, shown = option.default, repr(option.default)
-            if option.name == "real_time_factor":
-                default, shown = 0.0, "0, what this machine can keep"
+            default = option.default
             parser.add_argument(
-                flag, type=type(default), default=default, help=f"{HELP[option.name]} (default: {shown})"
+                flag, type=type(default), default=default, help=f"{HELP[option.name]} (default: {default!r})"
             )
+
+
+def default_text(option: Field) -> str:
+    """Return the default of an option as a launch argument."""
+    if isinstance(option.default, bool):
+        return str(option.default).lower()
+    return {"cameras": "", "real_time_factor": "auto"}.get(option.name, str(option.default))
+
+
+def factor(text: str) -> float:
+    """Return the real-time factor that a text means."""
+    return AUTO if text == "auto" else float(text)
+
+
+def require_known(names: Iterable[str], usage: str) -> None:
+    """Refuse a name that is no deploy option, which would otherwise be ignored.
+
+    Raises:
+        GraphError: one sentence with the nearest option; ``usage`` is the command that lists them all.
+    """
+    known = [option.name for option in fields(DeployOptions)]
+    for name in names:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {nearest[0]}?" if nearest else f"{usage} lists all."
+            raise GraphError(f"{name} is no launch argument: {hint}")
 
 
 def deploy_options(values: Mapping[str, Any]) -> DeployOptions:
@@ -94,6 +125,8 @@ def read_cameras(text: str) -> dict[str, Any]:
 
 
 def _typed(name: str, text: str) -> Any:
+    if name == "real_time_factor" and text == "auto":
+        return AUTO
     default = next(option.default for option in fields(DeployOptions) if option.name == name)
     if isinstance(default, bool):
         if text.lower() not in ("true", "false"):

@@ -15,10 +15,12 @@ from rclpy.signals import SignalHandlerOptions
 
 from prana_ros.cli.supervisor import GraphFailed, Interrupted, Supervisor
 from prana_ros.cli.terminal import Terminal
+from prana_ros.episodes.series import broken_off
 from prana_ros.graph import Graph
 from prana_ros.nodes import dds
 from prana_ros.nodes.lifecycle import make_executor
 from prana_ros.nodes.observer import observe_reports
+from prana_ros.nodes.signals import STOP_SIGNALS, on_stop_signal
 from prana_ros.report.records import ArmRecord, SeriesRecord
 from prana_ros.report.status import Status
 
@@ -40,8 +42,7 @@ class Result:
         """0 if the series ran to its end, 130 after Ctrl-C, 1 if something broke off."""
         if self.interrupted:
             return 130
-        broken = any(outcome.startswith(("aborted", "stopped")) for outcome in self.outcomes)
-        return 1 if self.failure or broken else 0
+        return 1 if self.failure or broken_off(self.outcomes) else 0
 
 
 class _Watcher(Status):
@@ -71,7 +72,7 @@ def run_graph(graph: Graph, folder: Path, terminal: Terminal, observe: Observe =
     """
     dds.use_packaged_profile()
     watcher = _Watcher(terminal)
-    with _stop_signals() as signals, _spinning_node(graph.namespace) as node:
+    with _stop_signals() as signals, spinning_node("prana_deploy", graph.namespace) as node:
         observe_reports(node, watcher)
         observe(node)
         supervisor = Supervisor(graph, node, folder, terminal.node_line, lambda: bool(signals))
@@ -79,6 +80,8 @@ def run_graph(graph: Graph, folder: Path, terminal: Terminal, observe: Observe =
         try:
             supervisor.bring_up(terminal.status)
             terminal.say("the graph is up; Ctrl-C brings the arm to rest and ends it")
+            if not any(spec.ends_graph for spec in graph.nodes):
+                terminal.say("no series is run: the action policy/run_policy and joint_trajectory are yours")
             while not supervisor.check():
                 terminal.status(watcher.line())
                 supervisor.pause(STATUS_PERIOD)
@@ -98,7 +101,7 @@ def run_graph(graph: Graph, folder: Path, terminal: Terminal, observe: Observe =
 
 @contextmanager
 def _stop_signals() -> Iterator[list[int]]:
-    """Note SIGINT, SIGTERM and SIGHUP; further ones change nothing, as the arm is on its way to rest.
+    """Note stop signals; further ones change nothing, as the arm is on its way to rest.
 
     A handler runs between any two instructions of the main thread, so it does no more than append to a list.
     """
@@ -107,7 +110,8 @@ def _stop_signals() -> Iterator[list[int]]:
     def note(number: int, _frame: FrameType | None) -> None:
         received.append(number)
 
-    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    previous = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    on_stop_signal(note)
     try:
         yield received
     finally:
@@ -116,10 +120,12 @@ def _stop_signals() -> Iterator[list[int]]:
 
 
 @contextmanager
-def _spinning_node(namespace: str) -> Iterator[Node]:
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    node = Node("prana_deploy", namespace=namespace, use_global_arguments=False)
-    executor = make_executor()
+def spinning_node(name: str, namespace: str) -> Iterator[Node]:
+    """Give a node with a context of its own that a thread spins."""
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
+    node = Node(name, namespace=namespace, context=context, use_global_arguments=False)
+    executor = make_executor(context)
     executor.add_node(node)
     ended = threading.Event()
 
@@ -138,4 +144,4 @@ def _spinning_node(namespace: str) -> Iterator[Node]:
         ended.set()
         thread.join()
         node.destroy_node()
-        rclpy.try_shutdown()
+        rclpy.try_shutdown(context=context)

@@ -13,6 +13,7 @@ from support.deploy import PRANA, save_wandering_policy
 from support.processes import TestProcess
 from support.ros import wait_until
 
+from prana_msgs.action import RunPolicy
 from prana_msgs.msg import ChunkReport
 from prana_ros.nodes import qos
 from prana_ros.so101.figures import REST_POSE
@@ -84,8 +85,12 @@ def node_processes(parent: TestProcess) -> dict[str, int]:
     return nodes
 
 
+def alive(pids: dict[str, int]) -> list[str]:
+    return [name for name, pid in pids.items() if Path(f"/proc/{pid}").exists()]
+
+
 def assert_gone(pids: dict[str, int]) -> None:
-    assert not [name for name, pid in pids.items() if Path(f"/proc/{pid}").exists()]
+    assert not alive(pids)
 
 
 def test_ctrl_c_during_motion_brings_the_arm_to_rest_and_everything_down_in_order(on_twin, ros, tmp_path):
@@ -127,13 +132,34 @@ def test_a_driver_that_is_killed_while_the_arm_moves_is_named_and_nothing_is_lef
     assert_gone(pids)
 
 
+def test_a_supervisor_that_is_killed_leaves_an_arm_at_rest_and_nothing_running(on_twin, ros):
+    running = on_twin()
+    motion = Motion(ros)
+    motion.wait_until_raised()
+    pids = node_processes(running)
+    running.send(signal.SIGKILL)
+    wait_until(lambda: not alive(pids), 200.0, lambda: f"{alive(pids)} are left running")
+    motion.assert_at_rest()
+
+
+def test_without_a_series_the_graph_stays_up_until_ctrl_c_and_the_policy_takes_goals(on_twin, ros):
+    running = on_twin("--no-series")
+    running.wait_for("no series is run: the action policy/run_policy and joint_trajectory are yours", timeout=UP)
+    assert set(node_processes(running)) == {"twin", "so101_driver", "policy"}
+    client = ros.action("policy/run_policy", RunPolicy)
+    handle = ros.result(client.send_goal_async(RunPolicy.Goal(time_limit=1.0)))
+    result = ros.result(handle.get_result_async(), timeout=60.0).result
+    assert result.outcome == RunPolicy.Result.OUTCOME_TIME_LIMIT
+    running.send(signal.SIGINT)
+    running.must_end(130, within=200.0)
+
+
 def test_a_policy_path_that_does_not_exist_is_one_sentence(deploy, tmp_path):
     running = deploy("--sim", "--port", tmp_path / "port", "--policy-path", "no_such_policy", "--real-time-factor", 0.3)
-    running.must_end(1, within=UP)
-    complaints = [line for line in running.output.splitlines() if "no_such_policy" in line]
-    assert len(complaints) == 1, running.output
-    assert complaints[0].startswith("policy: cannot configure: ")
-    assert "Traceback" not in running.output
+    running.must_end(1, within=60.0)
+    (complaint,) = running.output.splitlines()
+    assert complaint.startswith("prana: policy_path is 'no_such_policy', which is no folder here")
+    assert not (tmp_path / "run").exists()
 
 
 def test_options_that_no_graph_can_be_built_from_start_nothing(deploy, tmp_path):

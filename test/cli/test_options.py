@@ -1,11 +1,20 @@
 import argparse
 import json
+from dataclasses import fields
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prana_ros.cli.options import add_deploy_arguments, deploy_options, options_from_text, read_cameras
+from prana_ros.cli.options import (
+    AUTO,
+    add_deploy_arguments,
+    default_text,
+    deploy_options,
+    options_from_text,
+    read_cameras,
+    require_known,
+)
 from prana_ros.graph import DeployOptions, GraphError
 
 CAMERAS = {"table": {"path": "table.mp4", "fps": 10.0}, "wrist": {"path": "wrist.mp4"}}
@@ -57,6 +66,30 @@ def test_launch_arguments_which_are_text_mean_the_same(episodes, seed, rate, sim
 def test_a_launch_argument_of_another_type_is_refused_with_its_value(name, text, words):
     with pytest.raises(GraphError, match=words):
         options_from_text({name: text})
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("dryrun", "dry_run"), ("episode", "episodes"), ("polciy_path", "policy_path")]
+)
+def test_an_unknown_launch_argument_is_refused_with_the_nearest_right_one(name, nearest):
+    with pytest.raises(GraphError, match=rf"^{name} is no launch argument: did you mean {nearest}\?$"):
+        require_known(["sim", name], "--show-args")
+
+
+def test_an_unknown_launch_argument_that_is_near_to_none_is_refused_with_where_they_are_listed():
+    with pytest.raises(GraphError, match=r"^zzz is no launch argument: --show-args lists all\.$"):
+        require_known(["zzz"], "--show-args")
+
+
+def test_every_default_of_a_launch_argument_means_the_default_of_the_flag():
+    defaults = {option.name: default_text(option) for option in fields(DeployOptions)}
+    assert options_from_text(defaults) == parsed()
+
+
+def test_the_speed_of_the_clock_may_be_left_to_the_machine():
+    assert parsed("--real-time-factor", "auto").real_time_factor == AUTO
+    assert options_from_text({"real_time_factor": "auto"}).real_time_factor == AUTO
+    assert options_from_text({"real_time_factor": "0.5"}).real_time_factor == 0.5
 
 
 def test_cameras_are_read_from_text_and_from_files(tmp_path):
