@@ -38,7 +38,7 @@ from prana_ros.evaluation.playback import SYNCHRONOUS
 from prana_ros.evaluation.result import EXPERT, GRAPH, LOCKSTEP, Evaluation
 from prana_ros.evaluation.run import Trials
 from prana_ros.evaluation.summary import summarise
-from prana_ros.inference.checkpoint import checkpoint_folder
+from prana_ros.inference.checkpoint_folder import checkpoint_folder
 from prana_ros.inference.prediction import LoadedPolicy
 from prana_ros.inference.predictor import PolicyInput, Prediction
 from prana_ros.learning.training_log import METRICS_FILE, read_metrics, training_seconds

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from prana_ros.inference.checkpoint import checkpoint_folder, load_policy
+from prana_ros.inference.checkpoint import load_policy
+from prana_ros.inference.checkpoint_folder import checkpoint_folder
 from prana_ros.learning.chunk_samples import ChunkSamples, action_names, plot_chunks
 from prana_ros.learning.datasets import open_dataset
 from prana_ros.learning.offline_evaluation import (

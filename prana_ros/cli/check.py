@@ -7,6 +7,7 @@ from prana_ros.inference import gate
 from prana_ros.inference.deployment import Facts, load_for_robot
 from prana_ros.inference.prediction import LoadedPolicy
 from prana_ros.inference.spec import PolicySpec
+from prana_ros.inference.trial import made_up_history, trial_prediction
 from prana_ros.so101.units import Units
 
 UNKNOWN = "not said by the checkpoint"
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     policy, robot = load_for_robot(arguments.checkpoint, "cpu", facts)
     for name, value in (*_expectations(policy.spec), *_network(policy)):
         print(f"{name:<14}{value}")
-    sentences = gate.check(policy.spec, robot)
+    sentences = gate.check(policy.spec, robot) + trial_prediction(policy, made_up_history(policy.spec))
     for sentence in sentences:
         print(f"does not fit  {sentence}")
     if not sentences:

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from prana_ros.evaluation.result import EXPERT
-from prana_ros.inference.checkpoint import checkpoint_folder, load_policy
+from prana_ros.inference.checkpoint import load_policy
+from prana_ros.inference.checkpoint_folder import checkpoint_folder
 from prana_ros.inference.prediction import LoadedPolicy
 from prana_ros.policies.chunk_policy import WEIGHTS_FILE
 from prana_ros.so101.figures import JOINT_NAMES

@@ -1,7 +1,6 @@
 """Load any LeRobot policy for deployment: from a local folder, safetensors and JSON only, nothing downloaded."""
 
 import inspect
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,23 +15,26 @@ from lerobot.policies.pretrained import PreTrainedPolicy
 from lerobot.utils.constants import OBS_STATE
 from lerobot.utils.import_utils import register_third_party_plugins
 
+from prana_ros.inference.checkpoint_features import feature_problems
+from prana_ros.inference.checkpoint_folder import (
+    CONFIG,
+    POSTPROCESSOR,
+    PREPROCESSOR,
+    CheckpointError,
+    checkpoint_folder,
+    one_line,
+    read_json,
+)
 from prana_ros.inference.denoising import AS_SAVED, STEP_SETTINGS, Denoising
+from prana_ros.inference.normalization import normalization_problems
 from prana_ros.inference.prediction import LoadedPolicy
 from prana_ros.inference.spec import PolicySpec, StateRange
 from prana_ros.policies import registration  # noqa: F401  (LeRobot then knows our policies)
-from prana_ros.policies.chunk_policy import WEIGHTS_FILE
 from prana_ros.policies.flow_policy import FlowPolicy
 from prana_ros.so101.units import Calibration, Units
 
-PREPROCESSOR = "policy_preprocessor.json"
-POSTPROCESSOR = "policy_postprocessor.json"
-_FILES = ("config.json", WEIGHTS_FILE, PREPROCESSOR, POSTPROCESSOR)
 _TRUSTED_STEPS = ("lerobot.", "lerobot_", "prana_ros.")
 """Packages whose processor steps a checkpoint may name: a class path in a JSON file is code that gets run."""
-
-
-class CheckpointError(ValueError):
-    """A checkpoint cannot be loaded; the message is one sentence for the user."""
 
 
 def load_policy(
@@ -48,7 +50,7 @@ def load_policy(
     """Load a policy and its processors from a folder that ``lerobot-train`` or ``save_pretrained`` wrote.
 
     Args:
-        path: the folder, or one that holds it as ``pretrained_model``.
+        path: the folder, one that holds it as ``pretrained_model``, or a name in the Hub's cache on this machine.
         device: ``cpu``, ``cuda``, ... or ``auto``: the GPU where there is one.
         joint_names, units, fps: what the checkpoint does not say (only PRANA's do). Where it does, the
             checkpoint's own word stays in the spec; comparing both is the gate's task.
@@ -56,13 +58,15 @@ def load_policy(
         denoising: how to denoise, where not as the checkpoint says.
 
     Raises:
-        CheckpointError: if the folder or one of its files is missing, the policy is unknown, the weights do not fit
-            or the device is not there.
+        CheckpointError: if the folder or one of its files is missing, the policy is unknown, what it normalises has
+            no statistics, the weights do not fit or are not finite, or the device is not there.
         ValueError: if the policy cannot denoise so.
     """
     folder = checkpoint_folder(path)
     _refuse_foreign_steps(folder)
     config = _read_config(folder, device)
+    if problems := normalization_problems(folder, config):
+        raise CheckpointError(f"Checkpoint {str(folder)!r} does not normalise as it says. {' '.join(problems)}")
     denoising.apply(config)
     policy = _read_weights(folder, config)
     preprocessor, postprocessor = _read_processors(folder, config)
@@ -77,37 +81,19 @@ def load_policy(
     return LoadedPolicy(spec, policy, preprocessor, postprocessor, torch.device(config.device), image_keys, calibration)
 
 
-def checkpoint_folder(path: str | Path) -> Path:
-    """The folder with the checkpoint's files.
-
-    Raises:
-        CheckpointError: if it is not there or incomplete.
-    """
-    folder = Path(path).expanduser()
-    if not str(path):
-        raise CheckpointError("policy_path is empty: give the folder of a LeRobot checkpoint.")
-    if not folder.is_dir():
-        raise CheckpointError(
-            f"policy_path {str(path)!r} is not a folder here; download a checkpoint from a hub first."
-        )
-    if not (folder / "config.json").is_file() and (folder / "pretrained_model").is_dir():
-        folder = folder / "pretrained_model"
-    missing = [name for name in _FILES if not (folder / name).is_file()]
-    if missing:
-        raise CheckpointError(f"policy_path {str(path)!r} is not a LeRobot checkpoint: {', '.join(missing)} missing.")
-    return folder
-
-
 def _read_config(folder: Path, device: str) -> PreTrainedConfig:
     register_third_party_plugins()
-    kind = _read_json(folder / "config.json").get("type")
+    content = read_json(folder / CONFIG)
+    kind = content.get("type")
     if kind not in PreTrainedConfig.get_known_choices():
         known = ", ".join(sorted(PreTrainedConfig.get_known_choices()))
         raise CheckpointError(f"Checkpoint {str(folder)!r} holds a policy of type {kind!r}; known are {known}.")
+    if problems := [*feature_problems(content), *_units_problems(content)]:
+        raise CheckpointError(f"The {CONFIG} of checkpoint {str(folder)!r} {', and '.join(problems)}.")
     try:
         config = PreTrainedConfig.from_pretrained(folder)
     except Exception as error:
-        raise CheckpointError(f"The config.json of checkpoint {str(folder)!r} is not valid: {_line(error)}") from error
+        raise CheckpointError(f"The {CONFIG} of checkpoint {str(folder)!r} is not valid: {one_line(error)}") from error
     config.device = _device(device)
     # The weights come from the checkpoint: nobody may fetch a backbone's from the network first.
     if hasattr(config, "pretrained_backbone_weights"):
@@ -123,7 +109,7 @@ def _device(name: str) -> str:
     try:
         torch.empty(1, device=name)
     except (RuntimeError, AssertionError) as error:
-        raise CheckpointError(f"device {name!r} is not available on this machine: {_line(error)}") from error
+        raise CheckpointError(f"device {name!r} is not available on this machine: {one_line(error)}") from error
     return name
 
 
@@ -133,37 +119,44 @@ def _read_weights(folder: Path, config: PreTrainedConfig) -> PreTrainedPolicy:
         # Strict: a tensor that the file lacks would keep random values and drive the arm with them.
         policy = policy_class.from_pretrained(folder, config=config, local_files_only=True, strict=True)
     except Exception as error:
-        raise CheckpointError(f"The weights of checkpoint {str(folder)!r} cannot be read: {_line(error)}") from error
+        raise CheckpointError(f"The weights of checkpoint {str(folder)!r} cannot be read: {one_line(error)}") from error
+    for name, tensor in policy.state_dict().items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise CheckpointError(f"The weights of checkpoint {str(folder)!r} are not finite: tensor {name!r}.")
     return policy.eval().requires_grad_(False)
 
 
 def _read_processors(folder: Path, config: PreTrainedConfig) -> tuple[Any, Any]:
-    steps = [step.get("registry_name") for step in _read_json(folder / PREPROCESSOR)["steps"]]
-    overrides = {"device_processor": {"device": config.device}} if "device_processor" in steps else {}
     try:
-        return make_pre_post_processors(config, pretrained_path=str(folder), preprocessor_overrides=overrides)
+        return make_pre_post_processors(
+            config,
+            pretrained_path=str(folder),
+            preprocessor_overrides=_device_override(folder / PREPROCESSOR, config.device),
+            # Actions go to the arm from the CPU, whatever accelerator the training machine had.
+            postprocessor_overrides=_device_override(folder / POSTPROCESSOR, "cpu"),
+        )
     except Exception as error:
-        raise CheckpointError(f"The processors of checkpoint {str(folder)!r} cannot be read: {_line(error)}") from error
+        raise CheckpointError(
+            f"The processors of checkpoint {str(folder)!r} cannot be read: {one_line(error)}"
+        ) from error
+
+
+def _device_override(description: Path, device: str | None) -> dict[str, dict[str, str | None]]:
+    steps = [step.get("registry_name") for step in read_json(description)["steps"]]
+    return {"device_processor": {"device": device}} if "device_processor" in steps else {}
 
 
 def _refuse_foreign_steps(folder: Path) -> None:
     for name in (PREPROCESSOR, POSTPROCESSOR):
-        for step in _read_json(folder / name).get("steps", []):
+        steps = read_json(folder / name).get("steps")
+        if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
+            raise CheckpointError(f"{name} of checkpoint {str(folder)!r} has no list of steps.")
+        for step in steps:
             step_class = step.get("class", "")
             if "registry_name" not in step and not step_class.startswith(_TRUSTED_STEPS):
                 raise CheckpointError(
                     f"{name} of checkpoint {str(folder)!r} names the class {step_class!r}, not LeRobot's."
                 )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{str(path)!r} is not a JSON file: {_line(error)}") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{str(path)!r} must hold a JSON object, got {type(content).__name__}.")
-    return content
 
 
 def _spec_of(policy: PreTrainedPolicy) -> PolicySpec:
@@ -196,6 +189,13 @@ def _spec_of(policy: PreTrainedPolicy) -> PolicySpec:
     )
 
 
+def _units_problems(content: dict[str, Any]) -> list[str]:
+    units, known = content.get("units"), [unit.name.lower() for unit in Units]
+    if not units or units in known:
+        return []
+    return [f"has units {units!r}; LeRobot's units are needed, one of {', '.join(known)}"]
+
+
 def _units(config: Any) -> Units | None:
     """Checkpoints write the name of the units in lower case."""
     name = getattr(config, "units", None)
@@ -224,8 +224,3 @@ def _state_range(config: Any) -> StateRange | None:
     if not lower or not upper:
         return None
     return StateRange(np.asarray(lower, dtype=float), np.asarray(upper, dtype=float))
-
-
-def _line(error: Exception) -> str:
-    """The error's text on one line."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -12,9 +12,9 @@ import numpy as np
 
 from prana_ros.inference.observations import Observation
 from prana_ros.inference.plan import NANOSECONDS, Plan, Seam, plan_of_chunk, replaced, seam_between
-from prana_ros.inference.predictor import PolicyInput, Prediction, Predictor, Request
+from prana_ros.inference.predictor import Prediction, Predictor, Request
 from prana_ros.inference.scheduler import SAVED_STEPS, Latency, Mode, Scheduler
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.inference.trial import made_up_history, position_problem
 
 WARM_UP_PREDICTIONS = 3
 _SEED_LIMIT = 2**63
@@ -100,15 +100,7 @@ class InferenceEngine:
 
         The first prediction allocates and compiles; the others estimate the latency until some are measured.
         """
-        rng = np.random.default_rng(0)
-        spec = self.policy.spec
-        history = [
-            PolicyInput(
-                np.zeros(len(JOINT_NAMES)),
-                {name: rng.integers(0, 256, (h, w, c), dtype=np.uint8) for name, (c, h, w) in spec.cameras.items()},
-            )
-            for _ in range(spec.observation_steps)
-        ]
+        history = made_up_history(self.policy.spec)
         for repetition in range(WARM_UP_PREDICTIONS):
             prediction = self.policy.predict(history)
             if repetition:
@@ -216,13 +208,8 @@ def _chunk_length(chunk_size: int, settings: Settings, saved_steps: int) -> int:
 
 
 def _checked(positions: np.ndarray) -> np.ndarray:
-    if positions.ndim != 2 or positions.shape[1] != len(JOINT_NAMES) or not len(positions):
-        raise ChunkError(
-            f"The policy returned actions of shape {positions.shape}; (steps, {len(JOINT_NAMES)}) is needed."
-        )
-    bad = [name for name, column in zip(JOINT_NAMES, positions.T, strict=True) if not np.isfinite(column).all()]
-    if bad:
-        raise ChunkError(f"The policy returned positions that are not finite for {', '.join(bad)}.")
+    if problem := position_problem(positions):
+        raise ChunkError(f"The policy returned {problem}.")
     return positions
 
 

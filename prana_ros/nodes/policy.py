@@ -30,6 +30,7 @@ from prana_ros.inference.prediction import LoadedPolicy
 from prana_ros.inference.run import ChunkEvent, Outcome, Result, Run, RunSettings
 from prana_ros.inference.scheduler import Mode
 from prana_ros.inference.threads import use_threads
+from prana_ros.inference.trial import made_up_history, trial_prediction
 from prana_ros.nodes import qos
 from prana_ros.nodes.arm_client import ArmClient, ArmError
 from prana_ros.nodes.lifecycle import PranaNode, run_node
@@ -112,6 +113,8 @@ class PolicyNode(PranaNode):
         denoising = Denoising(self.value("denoising_steps"), self.value("time_grid_shift"))
         policy, robot = load_for_robot(self.value("policy_path"), self.value("device"), facts, denoising)
         gate.require(policy.spec, robot, self.value("allow_unfitted_noise"))
+        if sentences := trial_prediction(policy, made_up_history(policy.spec)):
+            raise gate.GateError(" ".join(sentences))
         return policy
 
     def _engine_settings(self) -> Settings:

@@ -14,7 +14,8 @@ from lerobot.policies.factory import make_pre_post_processors
 from support.checkpoints import HEIGHT, MEAN, STD, WIDTH, images, save_act, save_diffusion, save_prana, state
 from support.policies import NAMES
 
-from prana_ros.inference.checkpoint import CheckpointError, load_policy
+from prana_ros.inference.checkpoint import load_policy
+from prana_ros.inference.checkpoint_folder import CheckpointError
 from prana_ros.inference.denoising import Denoising
 from prana_ros.inference.prediction import LoadedPolicy
 from prana_ros.inference.predictor import PolicyInput, Request

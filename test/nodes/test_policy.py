@@ -8,6 +8,7 @@ import pytest
 from action_msgs.msg import GoalStatus, GoalStatusArray
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from safetensors.torch import load_file, save_file
 from std_srvs.srv import Trigger
 from support.checkpoints import save_act, save_prana
 from support.policies import NAMES
@@ -313,3 +314,14 @@ def test_a_checkpoint_for_another_robot_is_refused_at_configure(ros, processes, 
     node = processes.node(MODULE, {"policy_path": checkpoint, "device": "cpu"})
     assert not ros.change_state("policy", "configure", LONG)
     node.wait_for("cannot configure: .*" + sentence)
+
+
+def test_a_policy_whose_trial_prediction_fails_is_refused_at_configure(ros, processes, tmp_path):
+    folder = save_prana(tmp_path / "checkpoint")
+    for path in folder.glob("policy_*normalizer_processor.safetensors"):
+        statistics = load_file(path)
+        statistics["action.mean"][2] = statistics["action.std"][2] = 3e38  # finite, but not their sum
+        save_file(statistics, path)
+    node = processes.node(MODULE, {"policy_path": folder, "device": "cpu", "allow_unfitted_noise": True})
+    assert not ros.change_state("policy", "configure", LONG)
+    node.wait_for("cannot configure: In a trial prediction, .* positions that are not finite for elbow_flex")
