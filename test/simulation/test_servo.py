@@ -30,7 +30,9 @@ LEROBOT_NAMES = {
     "Protection_Current": r.PROTECTION_CURRENT, "Angular_Resolution": r.ANGULAR_RESOLUTION,
     "Homing_Offset": r.HOMING_OFFSET, "Operating_Mode": r.OPERATING_MODE, "Protective_Torque": r.PROTECTIVE_TORQUE,
     "Protection_Time": r.PROTECTION_TIME, "Overload_Torque": r.OVERLOAD_TORQUE,
-    "Over_Current_Protection_Time": r.OVERCURRENT_TIME, "Torque_Enable": r.TORQUE_ENABLE,
+    "Velocity_closed_loop_P_proportional_coefficient": r.VELOCITY_P_COEFFICIENT,
+    "Over_Current_Protection_Time": r.OVERCURRENT_TIME,
+    "Velocity_closed_loop_I_integral_coefficient": r.VELOCITY_I_COEFFICIENT, "Torque_Enable": r.TORQUE_ENABLE,
     "Acceleration": r.ACCELERATION, "Goal_Position": r.GOAL_POSITION, "Goal_Time": r.GOAL_TIME,
     "Goal_Velocity": r.GOAL_VELOCITY, "Torque_Limit": r.TORQUE_LIMIT, "Lock": r.LOCK,
     "Present_Position": r.PRESENT_POSITION, "Present_Velocity": r.PRESENT_VELOCITY, "Present_Load": r.PRESENT_LOAD,
@@ -43,7 +45,9 @@ angles = st.floats(-3.0, 3.0)
 
 
 def new_servo(zero: float = 2047.5, low: int = 0, high: int = 4095) -> Servo:
-    return Servo(3, zero, low, high)
+    servo = Servo(3)
+    servo.assemble(zero, 0, low, high)
+    return servo
 
 
 def write(servo: Servo, register: r.Register, value: int) -> None:
@@ -158,6 +162,46 @@ def test_eprom_keeps_only_what_was_written_unlocked():
     assert not servo.driving
 
 
+def test_a_factory_reset_keeps_the_id_and_forgets_everything_else():
+    servo = new_servo(low=500, high=3000)
+    write(servo, r.LOCK, 0)
+    for register, value in ((r.BAUD_RATE, 1), (r.HOMING_OFFSET, -300), (r.OPERATING_MODE, 1), (r.P_COEFFICIENT, 16)):
+        write(servo, register, value)
+    write(servo, r.TORQUE_ENABLE, 1)
+    servo.factory_reset()
+    for _ in range(2):
+        assert servo.id == 3
+        assert servo.baud_rate == 1_000_000
+        assert (servo.get(r.MIN_POSITION), servo.get(r.MAX_POSITION)) == (0, 4095)
+        assert (servo.get(r.HOMING_OFFSET), servo.get(r.OPERATING_MODE), servo.get(r.P_COEFFICIENT)) == (0, 0, 32)
+        assert not servo.driving
+        servo.power_cycle()
+
+
+@given(angle=angles, homing=st.integers(-2047, 2047), position=st.integers(0, 4095))
+def test_an_offset_calibration_makes_the_present_position_what_was_asked_for(angle, homing, position):
+    servo = new_servo()
+    write(servo, r.HOMING_OFFSET, homing)
+    servo.update(angle, 0.0, 0.0, STEP)
+    servo.calibrate_offset(position)
+    servo.power_cycle()
+    servo.update(angle, 0.0, 0.0, STEP)
+    # The offset of exactly half a turn is one more than the register can hold.
+    assert abs(math.remainder(servo.get(r.PRESENT_POSITION) - position, 4096)) <= 1
+
+
+def test_an_offset_calibration_without_a_position_takes_the_middle_of_the_turn():
+    servo = new_servo()
+    servo.update(0.7, 0.0, 0.0, STEP)
+    servo.calibrate_offset(None)
+    assert servo.get(r.PRESENT_POSITION) == 2048
+
+
+@pytest.mark.parametrize(("register", "value"), [(r.VELOCITY_P_COEFFICIENT, 10), (r.VELOCITY_I_COEFFICIENT, 10)])
+def test_the_velocity_loop_has_its_factory_coefficients(register, value):
+    assert new_servo().get(register) == value
+
+
 def test_a_registered_write_waits_for_the_action():
     servo = new_servo()
     servo.register_write(r.GOAL_POSITION.address, r.encode(r.GOAL_POSITION, 2500))
@@ -177,6 +221,103 @@ def test_128_in_torque_enable_makes_the_present_position_the_middle(angle):
     write(servo, r.TORQUE_ENABLE, 128)
     assert abs(servo.get(r.PRESENT_POSITION) - 2048) <= 1
     assert not servo.driving
+
+
+def in_mode(mode: r.OperatingMode) -> Servo:
+    servo = new_servo(2048.0)
+    write(servo, r.OPERATING_MODE, mode)
+    write(servo, r.TORQUE_ENABLE, 1)
+    return servo
+
+
+def follow(servo: Servo, seconds: float, angle: float = 0.0) -> np.ndarray:
+    """The angles of a joint that goes wherever its servo pulls."""
+    angles = [angle]
+    for _ in range(round(seconds / STEP)):
+        servo.update(angles[-1], 0.0, 0.0, STEP)
+        angles.append(servo.target)
+    return np.array(angles)
+
+
+@given(velocity=st.integers(-3000, 3000), acceleration=st.sampled_from([0, 5, 50, 254]))
+def test_velocity_mode_turns_at_the_goal_velocity_past_every_limit(velocity, acceleration):
+    servo = in_mode(r.OperatingMode.VELOCITY)
+    write(servo, r.MAX_POSITION, 2100)
+    write(servo, r.ACCELERATION, acceleration)
+    write(servo, r.GOAL_VELOCITY, velocity)
+    speed = np.diff(follow(servo, 8.0)) / STEP / COUNT
+    assert speed[-1] == pytest.approx(velocity)
+    if 0 < acceleration < 254:
+        assert np.abs(np.diff(speed, prepend=0.0)).max() / STEP <= acceleration * 100 * (1 + 1e-6)
+    write(servo, r.GOAL_VELOCITY, 0)
+    assert np.diff(follow(servo, 8.0, servo.target))[-1] == 0.0
+
+
+def test_velocity_mode_holds_on_to_a_blocked_joint_with_all_its_torque_and_no_more():
+    servo = in_mode(r.OperatingMode.VELOCITY)
+    write(servo, r.GOAL_VELOCITY, -1000)
+    stand(servo, 0.2, seconds=5.0)
+    assert (servo.target - 0.2) * ACTUATOR.position_gain == pytest.approx(-STALL)
+    write(servo, r.GOAL_VELOCITY, 1000)
+    stand(servo, 0.2, seconds=0.5)
+    assert servo.target > 0.2
+
+
+@given(pwm=st.integers(-1000, 1000), limit=st.integers(0, 1000), angle=angles)
+def test_pwm_mode_pulls_with_its_part_of_the_torque(pwm, limit, angle):
+    servo = in_mode(r.OperatingMode.PWM)
+    write(servo, r.TORQUE_LIMIT, limit)
+    write(servo, r.GOAL_PWM, pwm)
+    stand(servo, angle)
+    assert servo.driving
+    assert servo.torque_fraction == min(abs(pwm), limit) / 1000
+    assert (servo.target - angle) * ACTUATOR.position_gain * np.sign(pwm or 1) > STALL
+
+
+@given(steps=st.lists(st.integers(-3000, 3000), min_size=1, max_size=4))
+def test_step_mode_adds_up_what_it_is_sent(steps):
+    servo = in_mode(r.OperatingMode.STEP)
+    angle = 0.3
+    servo.update(angle, 0.0, 0.0, STEP)
+    write(servo, r.TORQUE_ENABLE, 1)
+    for step in steps:
+        write(servo, r.GOAL_POSITION, step)
+        write(servo, r.TORQUE_LIMIT, 900)
+        angle = follow(servo, 0.1, angle)[-1]
+    assert angle == pytest.approx(0.3 + sum(steps) * COUNT)
+
+
+@pytest.mark.parametrize("mode", [r.OperatingMode.VELOCITY, r.OperatingMode.PWM, r.OperatingMode.STEP])
+def test_a_change_of_the_operating_mode_stops_the_joint_where_it_is(mode):
+    servo = in_mode(mode)
+    write(servo, r.GOAL_VELOCITY, 1000)
+    write(servo, r.GOAL_PWM, 500)
+    write(servo, r.GOAL_POSITION, 700)
+    seen = follow(servo, 0.5)[-2]
+    assert seen > 0.0
+    write(servo, r.OPERATING_MODE, r.OperatingMode.POSITION)
+    assert servo.driving
+    assert follow(servo, 0.5, seen)[-1] == seen
+
+
+def test_an_unknown_operating_mode_does_not_drive():
+    servo = in_mode(r.OperatingMode.POSITION)
+    write(servo, r.OPERATING_MODE, 7)
+    assert not servo.driving
+
+
+@pytest.mark.parametrize(
+    ("mode", "register"), [(r.OperatingMode.VELOCITY, r.GOAL_VELOCITY), (r.OperatingMode.PWM, r.GOAL_PWM)]
+)
+def test_a_command_away_from_the_load_releases_the_overload_in_modes_without_places(mode, register):
+    servo = in_mode(mode)
+    write(servo, register, 900)
+    stand(servo, 0.0, 0.9 * STALL, seconds=2.1)
+    assert servo.errors == ErrorBits.OVERLOAD
+    write(servo, register, 800)
+    assert servo.errors == ErrorBits.OVERLOAD
+    write(servo, register, -800)
+    assert servo.errors == 0
 
 
 def overloaded(sign: float = 1.0) -> Servo:
