@@ -52,8 +52,8 @@ class HandPath:
 class Hand:
     """Follows a path with those joints that have no torque; takes hold where a joint is.
 
-    The clock of the path stands while the hand is on its way to it, so that it begins at its beginning and no joint
-    is moved faster than ``SPEED``.
+    The clock of the path stands while the hand is on its way to it, or holds no joint, so that it begins at its
+    beginning and no joint is moved faster than ``SPEED``.
     """
 
     def __init__(self, path: HandPath) -> None:
@@ -76,7 +76,7 @@ class Hand:
         way = (wanted - self._target) * limp
         reach = SPEED * dt
         self._target += np.clip(way, -reach, reach)
-        if np.abs(way).max() <= reach:
+        if limp.any() and np.abs(way).max() <= reach:
             self._elapsed += dt
         self._help += (self._target - position) * _RATE * dt * limp
         np.clip(self._help, -_LARGEST_HELP, _LARGEST_HELP, out=self._help)

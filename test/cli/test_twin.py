@@ -133,8 +133,9 @@ def test_lerobot_calibrate_succeeds_with_the_hand_of_the_twin(processes, tmp_pat
     assert all(abs(motor.homing_offset) > 30 for motor in calibration.values()), "the servos were askew"
 
 
-def ask(processes, command: str, *options: str):
+def ask(processes, command: str, link: Path, robot_id: str):
     """Start a command of stock LeRobot that asks on the terminal, patient with a busy machine."""
+    options = ("--robot.type=so101_follower", f"--robot.port={link}", f"--robot.id={robot_id}")
     environment = {**python_path(), "PRANA_TEST_PATIENCE_MS": "5000"}
     arguments = (sys.executable, "-m", "support.lerobot_commands", command, *options)
     return processes.start(*arguments, env=environment, asks=True)
@@ -206,6 +207,7 @@ def test_a_line_that_the_control_does_not_know_is_answered_with_one_sentence(pro
         (["--link", "{tmp}/arm", "--seed", "-1"], "the seed is -1; it must be 0 or more"),
         (["--link", "{tmp}/arm", "--arms", "3"], "invalid choice"),
         (["--link", "{tmp}/file"], "not a symbolic link"),
+        (["--link", "{tmp}/blocked"], "is not a pipe; the arm's control cannot go there"),
         (["--link", "{tmp}/arm", "--robot-id", "a/b"], "robot_id is 'a/b'"),
         (["--link", "{tmp}/arm", "--hand", "{tmp}/none"], "allowed are middle, sweep or a file"),
         (["--link", "{tmp}/arm", "--plugged", "7"], "invalid choice: 7"),
@@ -215,6 +217,7 @@ def test_a_line_that_the_control_does_not_know_is_answered_with_one_sentence(pro
 )
 def test_bad_arguments_get_one_sentence(processes, tmp_path, arguments, sentence):
     (tmp_path / "file").write_text("mine")
+    (tmp_path / "blocked_control").write_text("mine")
     process = processes.python(*COMMAND, *(argument.format(tmp=tmp_path) for argument in arguments))
     assert process.wait(90.0) != 0
     assert sentence in process.output

@@ -82,10 +82,16 @@ def test_without_the_hand_the_joints_are_free_again(bus):
     assert not bus.plant.torque_enabled.any()
 
 
-def test_a_file_is_played_once_from_its_beginning(bus, tmp_path):
+def test_a_file_is_played_once_from_its_beginning_when_the_torque_goes(bus, tmp_path):
     file = tmp_path / "path.csv"
     file.write_text(",".join(COLUMNS) + "\n5,0.4,0,0,0,0,0\n6,-0.4,0,0,0,0,0.3\n")
     bus.hand = Hand(hand_path(str(file)))
+    every_joint = range(6)
+    for joint in every_joint:
+        write(bus, joint, r.TORQUE_ENABLE, 1)
+    let_pass(bus, 4.0)
+    for joint in every_joint:
+        write(bus, joint, r.TORQUE_ENABLE, 0)
     positions = let_pass(bus, 4.0)
     assert positions[:, 0].max() == pytest.approx(0.4, abs=0.01)
     assert positions[-1] == pytest.approx([-0.4, 0, 0, 0, 0, 0.3], abs=0.001)
