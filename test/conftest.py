@@ -37,6 +37,7 @@ _REAL_TIME = (
     "cli",
     "so101",
     "simulation/test_servo_bus.py",
+    "simulation/test_servo_bus_speeds.py",
     "simulation/test_twin.py",
     "training/test_lerobot_record.py",
     "test_running_graph.py",

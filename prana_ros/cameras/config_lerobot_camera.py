@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from lerobot.cameras.configs import CameraConfig
+from lerobot.cameras.configs import CameraConfig, Cv2Rotation
 
 
 @CameraConfig.register_subclass("prana_file")
@@ -15,10 +15,12 @@ class PranaFileCameraConfig(CameraConfig):
         path: a picture, a folder of pictures or a video, played over and over; or a ``.frames`` file of
             ``prana twin --camera-fps``, whose pictures are shown as they come.
         fps: pictures a second; those of a ``.frames`` file come at the twin's own rate.
-        width, height: in pixels. Files are scaled to it; a ``.frames`` file must have it.
+        width, height: in pixels, after the rotation. Files are scaled to it; a ``.frames`` file must have it.
+        rotation: by which the pictures are turned, clockwise: 0, 90, 180 or -90.
     """
 
     path: Path
+    rotation: Cv2Rotation = Cv2Rotation.NO_ROTATION
 
     def __post_init__(self) -> None:
         if self.fps is None or self.fps < 1:

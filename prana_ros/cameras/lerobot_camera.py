@@ -1,12 +1,17 @@
 """A frame source as a LeRobot camera, for LeRobot's own commands on an arm or twin without cameras."""
 
+import atexit
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 from lerobot.cameras.camera import Camera
+from lerobot.cameras.configs import Cv2Rotation
+from lerobot.cameras.utils import get_cv2_rotation
 from lerobot.utils.decorators import check_if_already_connected, check_if_not_connected
 from numpy.typing import NDArray
 
@@ -28,6 +33,8 @@ class PranaFileCamera(Camera):
         super().__init__(config)
         self._path = config.path
         self._source = _source(config)
+        self._rotation = get_cv2_rotation(config.rotation)
+        self._swaps_sides = _swaps_sides(config)
         self._changed = threading.Condition()
         self._frame: Frame | None = None
         self._taken: Frame | None = None
@@ -52,14 +59,21 @@ class PranaFileCamera(Camera):
         """Open the source and wait for its first picture.
 
         Raises:
-            CameraError: if there is nothing to play at the path.
+            ConnectionError: if there is nothing to play at the path, as LeRobot's own cameras say it.
+            CameraError: if the first picture does not come.
         """
-        self._source.open()
-        self.width, self.height = self._source.size
+        try:
+            self._source.open()
+        except CameraError as error:
+            raise ConnectionError(str(error)) from None
+        width, height = self._source.size
+        self.width, self.height = (height, width) if self._swaps_sides else (width, height)
         self._frame = self._taken = self._failure = None
         self._stopping.clear()
         self._thread = threading.Thread(target=self._read_all, name=f"{self}", daemon=True)
         self._thread.start()
+        # A program may end without disconnect(): a thread that decodes while the interpreter ends would abort it.
+        atexit.register(self._stop)
         if warmup:
             try:
                 self.read()
@@ -103,6 +117,10 @@ class PranaFileCamera(Camera):
     @check_if_not_connected
     def disconnect(self) -> None:
         """Stop reading and close the source."""
+        atexit.unregister(self._stop)
+        self._stop()
+
+    def _stop(self) -> None:
         assert self._thread is not None
         self._stopping.set()
         self._thread.join()
@@ -123,7 +141,7 @@ class PranaFileCamera(Camera):
         while not self._stopping.is_set():
             failure = frame = None
             try:
-                frame = self._source.read()
+                frame = self._turned(self._source.read())
             except CameraError as error:
                 failure = error
             with self._changed:
@@ -132,9 +150,20 @@ class PranaFileCamera(Camera):
             if failure is not None:
                 return
 
+    def _turned(self, frame: Frame) -> Frame:
+        if self._rotation is None:
+            return frame
+        return replace(frame, image=np.asarray(cv2.rotate(frame.image, self._rotation), dtype=np.uint8))
+
+
+def _swaps_sides(config: PranaFileCameraConfig) -> bool:
+    return config.rotation in (Cv2Rotation.ROTATE_90, Cv2Rotation.ROTATE_270)
+
 
 def _source(config: PranaFileCameraConfig) -> FrameSource:
     width, height = config.width or 0, config.height or 0
+    if _swaps_sides(config):
+        width, height = height, width
     if config.path.suffix == SUFFIX:
         return SharedFrameSource(config.path, width, height)
     assert config.fps is not None

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import functools
 import signal
 import sys
 import threading
@@ -12,7 +13,10 @@ from lerobot.utils.constants import HF_LEROBOT_CALIBRATION, TELEOPERATORS
 
 from prana_ros.cameras import shared_frames
 from prana_ros.cameras.shared_frames import SharedFrameWriter
+from prana_ros.simulation.control_pipe import SUFFIX, ControlPipe
+from prana_ros.simulation.hand import Hand, HandError, HandPath, hand_path
 from prana_ros.simulation.scene import DISTRIBUTIONS, sample_scene, scene_distribution
+from prana_ros.simulation.servo_bus import ServoBus
 from prana_ros.simulation.twin import Twin, prefer_this_process
 from prana_ros.simulation.twin_cameras import TwinCameras
 from prana_ros.simulation.world import CAMERAS, World
@@ -24,8 +28,12 @@ from prana_ros.so101.calibration import (
     twin_calibration,
     write_calibration,
 )
+from prana_ros.so101.units import Calibration
 
 REPORT_PERIOD = 5.0
+HOMING_OFFSETS = (900, -700, 1500, -1900, 350, 60)
+"""Counts by which the servos of ``--offsets`` are askew."""
+_MOTORS = range(1, 7)
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -52,6 +60,26 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="show the cameras too, N pictures a second, for LeRobot's camera prana_file: their files are "
         f"PATH_{CAMERAS[0]}{shared_frames.SUFFIX} and so on (default 0: no cameras)",
     )
+    parser.add_argument(
+        "--hand",
+        type=_path_of_hand,
+        metavar="middle|sweep|FILE",
+        help="move the joints that have no torque: to the middle of their ranges, through the ranges over and over, "
+        "or along a file; another process changes it by a line in PATH_control, such as: hand sweep",
+    )
+    servos = parser.add_mutually_exclusive_group()
+    servos.add_argument(
+        "--offsets", action="store_true", help="servos that were mounted askew: their homing offsets are not 0"
+    )
+    servos.add_argument(
+        "--plugged",
+        type=int,
+        choices=_MOTORS,
+        nargs="+",
+        metavar="ID",
+        help="new servos, all with the factory's id 1, of which only these are connected, 1 at the base to 6 at the "
+        "gripper; another process changes it by a line in PATH_control, such as: plugged 5",
+    )
     parser.set_defaults(func=run)
 
 
@@ -60,14 +88,25 @@ def run(arguments: argparse.Namespace) -> int:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
+    if arguments.plugged and arguments.robot_id:
+        raise CalibrationError("With --plugged the servos are new and have no calibration: leave out --robot-id.")
+    calibration = twin_calibration(HOMING_OFFSETS) if arguments.offsets else twin_calibration()
     links = [arguments.link, arguments.link.with_name(f"{arguments.link.name}_leader")][: arguments.arms]
     if arguments.robot_id:
-        _write_calibrations(arguments.robot_id, arguments.arms)
+        _write_calibrations(arguments.robot_id, arguments.arms, calibration)
     prefer_this_process()
     world = World(sample_scene(scene_distribution(arguments.scene), arguments.seed), arms=arguments.arms)
-    with Twin(world, links) as twin:
+    with Twin(world, links) as twin, contextlib.ExitStack() as pipes:
         for name, link, bus in zip(("arm", "leader arm"), links, twin.buses, strict=False):
-            print(f"{name}: {link} ({bus.port})", flush=True)
+            if arguments.plugged:
+                bus.put_in_new_servos()
+                bus.connect_servos(arguments.plugged)
+            elif arguments.offsets:
+                bus.assemble(calibration)
+            bus.hand = arguments.hand and Hand(arguments.hand)
+            pipe = ControlPipe(link.with_name(link.name + SUFFIX), functools.partial(_obey, name, bus))
+            pipes.callback(pipe.close)
+            print(f"{name}: {link} ({bus.port}), control: {link}{SUFFIX}", flush=True)
         with _cameras(twin, links[0], arguments.camera_fps) as cameras:
             print("Ctrl-C ends the twin.", flush=True)
             return _watch(twin, cameras, stopping)
@@ -107,14 +146,45 @@ def _watch(twin: Twin, cameras: TwinCameras | None, stopping: threading.Event) -
     return 0
 
 
-def _write_calibrations(robot_id: str, arms: int) -> None:
+def _obey(name: str, bus: ServoBus, line: str) -> None:
+    """Do what a line from an arm's control says, and say so, or what is wrong with it."""
+    match line.split():
+        case ["hand", "off"]:
+            bus.hand = None
+        case ["hand", path]:
+            try:
+                bus.hand = Hand(hand_path(path))
+            except HandError as error:
+                print(f"prana: {error}", file=sys.stderr, flush=True)
+                return
+        case ["plugged", *numbers] if set(numbers) <= set(map(str, _MOTORS)):
+            bus.connect_servos([int(number) for number in numbers])
+        case _:
+            print(
+                f"prana: the {name}'s control got {line!r}; allowed are 'hand middle', 'hand sweep', 'hand FILE', "
+                "'hand off', and 'plugged' with motors from 1 to 6.",
+                file=sys.stderr,
+                flush=True,
+            )
+            return
+    print(f"{name}: {line}", flush=True)
+
+
+def _path_of_hand(text: str) -> HandPath:
+    try:
+        return hand_path(text)
+    except HandError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _write_calibrations(robot_id: str, arms: int, calibration: Calibration) -> None:
     """Write the calibration of follower and leader where LeRobot looks for it; leave another arm's file alone."""
     folders = [None, HF_LEROBOT_CALIBRATION / TELEOPERATORS / "so_leader"][:arms]
     for folder in folders:
         path = calibration_path(robot_id, folder)
         if not path.exists():
-            write_calibration(twin_calibration(), path)
-        elif fingerprint(read_calibration(path)) != fingerprint(twin_calibration()):
+            write_calibration(calibration, path)
+        elif fingerprint(read_calibration(path)) != fingerprint(calibration):
             raise CalibrationError(f"{path} is the calibration of another arm; choose another id than {robot_id!r}.")
         print(f"calibration: {path}", flush=True)
 

@@ -41,12 +41,16 @@ class ErrorBits(IntEnum):
 
 
 class OperatingMode(IntEnum):
-    """Values of ``OPERATING_MODE``; the twin drives position mode, the one that SO-101 programs use."""
+    """Values of ``OPERATING_MODE``, and the register that commands each of them."""
 
     POSITION = 0
+    """``GOAL_POSITION``: where to."""
     VELOCITY = 1
+    """``GOAL_VELOCITY``: how fast, and in which direction, without end."""
     PWM = 2
+    """``GOAL_PWM``: which part of the supply voltage, and in which direction, without any loop."""
     STEP = 3
+    """``GOAL_POSITION``: how many counts further, and in which direction."""
 
 
 FIRMWARE_MAJOR = Register(0)
@@ -78,11 +82,15 @@ OPERATING_MODE = Register(33)
 PROTECTIVE_TORQUE = Register(34)
 PROTECTION_TIME = Register(35)
 OVERLOAD_TORQUE = Register(36)
+VELOCITY_P_COEFFICIENT = Register(37)
 OVERCURRENT_TIME = Register(38)
+VELOCITY_I_COEFFICIENT = Register(39)
 TORQUE_ENABLE = Register(40)
 ACCELERATION = Register(41)
 GOAL_POSITION = Register(42, 2, sign_bit=15)
 GOAL_TIME = Register(44, 2)
+GOAL_PWM = Register(44, 2, sign_bit=10)
+"""What ``GOAL_TIME`` is in PWM mode: thousandths of the full voltage."""
 GOAL_VELOCITY = Register(46, 2, sign_bit=15)
 TORQUE_LIMIT = Register(48, 2)
 LOCK = Register(55)
@@ -97,6 +105,14 @@ PRESENT_CURRENT = Register(69, 2)
 GOAL_POSITION_2 = Register(71, 2)
 MOVING_THRESHOLD = Register(80)
 MAX_ACCELERATION = Register(85)
+
+COMMAND: dict[int, Register] = {
+    OperatingMode.POSITION: GOAL_POSITION,
+    OperatingMode.VELOCITY: GOAL_VELOCITY,
+    OperatingMode.PWM: GOAL_PWM,
+    OperatingMode.STEP: GOAL_POSITION,
+}
+"""The register that commands each operating mode; a servo in another mode does not drive."""
 
 BAUD_RATES = (1_000_000, 500_000, 250_000, 128_000, 115_200, 76_800, 57_600, 38_400)
 """Bits per second by the value of ``BAUD_RATE``."""
@@ -126,7 +142,9 @@ FACTORY: dict[Register, int] = {
     PROTECTIVE_TORQUE: 20,
     PROTECTION_TIME: 200,
     OVERLOAD_TORQUE: 80,
+    VELOCITY_P_COEFFICIENT: 10,
     OVERCURRENT_TIME: 200,
+    VELOCITY_I_COEFFICIENT: 10,
     LOCK: 1,
     MOVING_THRESHOLD: 50,
     MAX_ACCELERATION: 254,

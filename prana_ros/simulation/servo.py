@@ -22,6 +22,8 @@ THERMAL_TIME_CONSTANT = 300.0
 CENTER_COMMAND = 128
 """Written to TORQUE_ENABLE it makes the present position the middle of the turn."""
 _LATCHED = ErrorBits.OVERLOAD | ErrorBits.OVERCURRENT
+_FREE_LEAD = ACTUATOR.torque_limit / ACTUATOR.position_gain
+"""How far (rad) a target must be ahead of the joint for the motor's whole torque."""
 _MEASURED = range(r.PRESENT_POSITION.address, r.GOAL_POSITION_2.address + 2)
 
 
@@ -35,28 +37,22 @@ class Servo:
         forced_errors: error bits that stay set whatever happens, for tests.
     """
 
-    def __init__(self, servo_id: int, encoder_zero: float, min_position: int, max_position: int) -> None:
-        """Make a calibrated servo with factory settings.
+    def __init__(self, servo_id: int) -> None:
+        """Make a servo as it comes from the factory, its horn put on with the middle of the turn at joint angle 0.
 
         Args:
             servo_id: its address on the bus, 0 to 252.
-            encoder_zero: encoder count (fractional) at joint angle 0.
-            min_position: lowest goal in counts.
-            max_position: highest goal in counts.
         """
-        self.encoder_zero = encoder_zero
+        self.encoder_zero = r.COUNTS_PER_TURN / 2.0
         self.supply_voltage = SUPPLY_VOLTAGE
         self.temperature = AMBIENT_TEMPERATURE
         self.muted = False
         self.forced_errors = 0
         self._memory = bytearray(r.TABLE_SIZE)
-        for register, value in r.FACTORY.items():
-            self._put(register, value)
+        self._write_factory_values()
         self._put(r.ID, servo_id)
-        self._put(r.MIN_POSITION, min_position)
-        self._put(r.MAX_POSITION, max_position)
         self._stored = bytearray(self._memory)
-        self._angle = self._velocity = self._torque = 0.0
+        self._angle = self._velocity = self._torque = self._pwm = 0.0
         self.power_cycle()
 
     def power_cycle(self) -> None:
@@ -67,9 +63,25 @@ class Servo:
         self._latched = 0
         self._overload_sign = 0.0
         self._overload_time = self._overcurrent_time = 0.0
-        self._has_goal = False
-        self._hold_present_position()
+        self._change_mode()
         self._refresh()
+
+    def assemble(self, encoder_zero: float, homing_offset: int, min_position: int, max_position: int) -> None:
+        """Mount the servo in an arm and keep a calibration in its EPROM; the servo starts anew.
+
+        Args:
+            encoder_zero: encoder count (fractional) at joint angle 0, before the homing offset.
+            homing_offset: counts that the servo takes from the encoder.
+            min_position: lowest goal in counts.
+            max_position: highest goal in counts.
+        """
+        self.encoder_zero = encoder_zero
+        self._put(r.HOMING_OFFSET, homing_offset)
+        self._put(r.MIN_POSITION, min_position)
+        self._put(r.MAX_POSITION, max_position)
+        for register in (r.HOMING_OFFSET, r.MIN_POSITION, r.MAX_POSITION):
+            self._store(register)
+        self.power_cycle()
 
     # -- the bus side ------------------------------------------------------------------------------------------
 
@@ -122,12 +134,15 @@ class Servo:
                     self._stored[offset] = byte
         if r.MAX_TORQUE.address in written:
             self._put(r.TORQUE_LIMIT, self.get(r.MAX_TORQUE))
+        if self._memory[r.OPERATING_MODE.address] != self._mode:
+            self._change_mode()
         if r.TORQUE_ENABLE.address in written:
             self._torque_written()
         if r.GOAL_POSITION.address in written:
-            self._has_goal = True
+            self._goal_written()
         self._refresh()
-        if r.GOAL_POSITION.address in written and self._latched and not self._pushes_into_load():
+        command = r.COMMAND.get(self._mode)
+        if command and command.address in written and self._latched and not self._pushes_into_load():
             self._release()
 
     def register_write(self, address: int, data: bytes) -> None:
@@ -141,6 +156,23 @@ class Servo:
             self._registered = None
             self.write(address, data)
 
+    def factory_reset(self) -> None:
+        """Instruction 0x06: EPROM as the servo left the factory, the id excepted, and a new start."""
+        servo_id = self.id
+        self._write_factory_values()
+        self._put(r.ID, servo_id)
+        self._stored[: r.RAM_START] = self._memory[: r.RAM_START]
+        self.power_cycle()
+
+    def calibrate_offset(self, position: int | None) -> None:
+        """Instruction 0x0B: the joint is at ``position`` (the middle of the turn if None) from now on.
+
+        The homing offset that follows is kept in EPROM, whatever ``LOCK`` is.
+        """
+        self._center(r.COUNTS_PER_TURN // 2 if position is None else position)
+        self._store(r.HOMING_OFFSET)
+        self._refresh()
+
     # -- the joint side ----------------------------------------------------------------------------------------
 
     @property
@@ -150,10 +182,11 @@ class Servo:
 
     @property
     def torque_fraction(self) -> float:
-        """Highest torque as a fraction of the motor's."""
+        """Highest torque as a fraction of the motor's; in PWM mode the torque itself, less what speed takes from it."""
+        limit = min(self._torque_limit, abs(self._pwm)) if self._mode == r.OperatingMode.PWM else self._torque_limit
         if self._latched & self._unloading & ErrorBits.OVERLOAD:
-            return min(self._torque_limit, self._protective_torque)
-        return self._torque_limit
+            return min(limit, self._protective_torque)
+        return limit
 
     @property
     def target(self) -> float:
@@ -168,9 +201,15 @@ class Servo:
     def update(self, angle: float, velocity: float, torque: float, dt: float) -> None:
         """Take in the joint's state (rad, rad/s, N·m) and let ``dt`` seconds pass."""
         self._angle, self._velocity, self._torque = angle, velocity, torque
-        if not (self._has_goal or self._driving):
+        if not (self._keeps_goal or self._driving):
             self._hold_present_position()
-        self._follow_profile(dt)
+        if self._mode == r.OperatingMode.VELOCITY:
+            self._turn(dt)
+        elif self._mode == r.OperatingMode.PWM:
+            # Beyond the motor's reach, so that it pulls as hard as ``torque_fraction`` lets it.
+            self._target = angle + math.copysign(2.0 * _FREE_LEAD, self._pwm)
+        else:
+            self._follow_profile(dt)
         load = abs(torque) / ACTUATOR.torque_limit
         settled = AMBIENT_TEMPERATURE + STALL_TEMPERATURE_RISE * load * load
         self.temperature += (settled - self.temperature) * dt / THERMAL_TIME_CONSTANT
@@ -186,6 +225,16 @@ class Servo:
 
     def _put(self, register: Register, value: int) -> None:
         self._memory[register.address : register.address + register.size] = r.encode(register, value)
+
+    def _store(self, register: Register) -> None:
+        """Keep a register of the EPROM through power cycles."""
+        place = slice(register.address, register.address + register.size)
+        self._stored[place] = self._memory[place]
+
+    def _write_factory_values(self) -> None:
+        self._memory[:] = bytes(r.TABLE_SIZE)
+        for register, value in r.FACTORY.items():
+            self._put(register, value)
 
     def _position(self) -> int:
         """Present position in counts: the encoder less the homing offset, within one turn."""
@@ -214,23 +263,46 @@ class Servo:
         """A write to TORQUE_ENABLE centres the servo or switches it, and ends a protection."""
         if self._memory[r.TORQUE_ENABLE.address] == CENTER_COMMAND:
             self._put(r.TORQUE_ENABLE, 0)
-            encoder = self._position() + r.decode(r.HOMING_OFFSET, self._memory)
-            self._put(r.HOMING_OFFSET, encoder % r.COUNTS_PER_TURN - r.COUNTS_PER_TURN // 2)
+            self._center(r.COUNTS_PER_TURN // 2)
         self._target, self._speed = self._angle, 0.0
-        if not self._has_goal:
+        if not self._keeps_goal:
             self._hold_present_position()
         self._release()
 
+    @property
+    def _keeps_goal(self) -> bool:
+        """Whether there is a goal to go to when the torque comes back: modes without places have none."""
+        return self._has_goal and self._mode == r.OperatingMode.POSITION
+
+    def _center(self, position: int) -> None:
+        """Choose the homing offset with which the joint is at ``position``."""
+        half = r.COUNTS_PER_TURN // 2
+        encoder = self._position() + r.decode(r.HOMING_OFFSET, self._memory)
+        self._put(r.HOMING_OFFSET, (encoder - position + half) % r.COUNTS_PER_TURN - half)
+
+    def _change_mode(self) -> None:
+        """Another operating mode begins where the joint is, at rest."""
+        self._mode = self._memory[r.OPERATING_MODE.address]
+        self._has_goal = False
+        self._hold_present_position()
+
+    def _goal_written(self) -> None:
+        """A place to go to, or in step mode a way to go from the last goal."""
+        self._has_goal = True
+        if self._mode == r.OperatingMode.STEP:
+            self._goal += self.get(r.GOAL_POSITION) * RADIANS_PER_COUNT
+
     def _refresh(self) -> None:
         """Work out what follows from the memory, so that ``update`` need not decode it every time."""
-        mode = self._memory[r.OPERATING_MODE.address]
-        self._driving = bool(self._memory[r.TORQUE_ENABLE.address]) and mode == r.OperatingMode.POSITION
-        if self._has_goal:
+        self._driving = bool(self._memory[r.TORQUE_ENABLE.address]) and self._mode in r.COMMAND
+        if self._keeps_goal:
             self._goal = self._goal_angle()
+        self._pwm = self.get(r.GOAL_PWM) / 1000.0
         limit = self._memory[r.ACCELERATION.address]
         top = self._memory[r.MAX_ACCELERATION.address]
         self._max_acceleration = (limit if 0 < limit < top else 0) * r.ACCELERATION_UNIT * RADIANS_PER_COUNT
-        self._max_speed = abs(self.get(r.GOAL_VELOCITY)) * RADIANS_PER_COUNT
+        self._goal_speed = self.get(r.GOAL_VELOCITY) * RADIANS_PER_COUNT
+        self._max_speed = abs(self._goal_speed)
         self._torque_limit = min(self.get(r.MAX_TORQUE), self.get(r.TORQUE_LIMIT)) / 1000.0
         self._protective_torque = self.get(r.PROTECTIVE_TORQUE) / 100.0
         self._unloading = self.get(r.UNLOADING_CONDITION)
@@ -275,6 +347,16 @@ class Servo:
         self._target += step
         self._speed = step / dt if dt else 0.0
 
+    def _turn(self, dt: float) -> None:
+        """Move the target at GOAL_VELOCITY, reached within ACCELERATION, as far ahead of the joint as has an effect."""
+        change = self._goal_speed - self._speed
+        if self._max_acceleration:
+            change = math.copysign(min(abs(change), self._max_acceleration * dt), change)
+        self._speed += change
+        lead = _FREE_LEAD * self.torque_fraction
+        target = self._target + self._speed * dt
+        self._target = min(max(target, self._angle - lead), self._angle + lead)
+
     def _watch_load(self, load: float, dt: float) -> None:
         """Latch overload and overcurrent when they last longer than the protection times."""
         self._overload_time = self._overload_time + dt if load > self._overload_level else 0.0
@@ -287,7 +369,11 @@ class Servo:
             self._overload_sign = math.copysign(1.0, self._torque)
 
     def _pushes_into_load(self) -> bool:
-        """Whether the goal is more than a count beyond the joint, on the side of the load that was too much."""
+        """Whether the command leads further, by more than a count, to the side of the load that was too much."""
+        if self._mode == r.OperatingMode.VELOCITY:
+            return self._goal_speed * self._overload_sign > 0.0
+        if self._mode == r.OperatingMode.PWM:
+            return self._pwm * self._overload_sign > 0.0
         return (self._goal - self._angle) * self._overload_sign > RADIANS_PER_COUNT
 
     def _release(self) -> None:

@@ -1,71 +1,77 @@
 """The servos' serial line as a pseudo-terminal: a program opens ``ServoBus.port`` as it would a USB adapter.
 
-Instructions: ping, read, write, registered write and action, sync read, sync write, and the broadcast of all of
-them. Packets are ``FF FF ID LEN INST params SUM`` with SUM = ~(ID + … + params) & FF; an answer has the error bits
-in place of the instruction. A packet with a wrong sum is not answered, and a servo listens at its own baud rate
-only, as on the real line.
+Packets and instructions are those of ``instructions``. A packet with a wrong sum is not answered, and a servo
+listens at its own baud rate only, as on the real line.
 """
 
 import contextlib
+import fcntl
 import os
 import select
-import termios
+import struct
 import threading
 import time
 import tty
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from prana_ros.simulation import registers as r
+from prana_ros.simulation.hand import Hand
+from prana_ros.simulation.instructions import (
+    BROADCAST,
+    HEADER,
+    MAX_LENGTH,
+    PING,
+    SYNC_READ,
+    SYNC_WRITE,
+    carry_out,
+    sync_read,
+    sync_write,
+)
 from prana_ros.simulation.plant import ArmPlant
 from prana_ros.simulation.servo import SUPPLY_VOLTAGE, Servo
 from prana_ros.so101.calibration import twin_calibration
-from prana_ros.so101.units import encoder_map
+from prana_ros.so101.units import Calibration, encoder_map
 
-PING, READ, WRITE, REGISTER_WRITE, ACTION, SYNC_READ, SYNC_WRITE = (
-    1,
-    2,
-    3,
-    4,
-    5,
-    0x82,
-    0x83,
-)
-BROADCAST = 0xFE
-HEADER = b"\xff\xff"
-MAX_LENGTH = 250
-"""Longest packet, and longest read."""
 SUPPLY_RESISTANCE = 0.15
 """Ohm between the power supply and the servos."""
 _STALE_SECONDS = 0.02
 """A packet that has not come to its end after this time is forgotten."""
 _CLOSED_POLL_SECONDS = 0.005
 """A pseudo-terminal does not say when somebody opens it, so that has to be polled."""
+_TCGETS2 = 0x802C542A
+_TERMIOS2 = struct.Struct("<4IB19s2I")
+"""Linux's ``struct termios2`` on x86 and ARM; its last number is the output speed in bits per second. ``tcgetattr``
+knows the speeds of POSIX only, and programs set others (``BOTHER``): 250000, or every one as Rust's serialport does.
+"""
+
+Commands = tuple[tuple[float, ...], tuple[bool, ...], tuple[float, ...]]
+"""For each joint of the plant: goal in rad, whether it is pulled there, and with which part of the stall torque."""
 
 
-def arm_servos() -> list[Servo]:
-    """The six servos of an SO-101, assembled and calibrated as ``twin_calibration`` says."""
-    calibration = twin_calibration()
+def arm_servos(calibration: Calibration) -> list[Servo]:
+    """The six servos of an SO-101 that was assembled so that ``calibration`` is true of it."""
     zeros, _ = encoder_map(calibration)
-    return [
-        Servo(
-            motor.id,
-            float(zero) + motor.homing_offset,
-            motor.range_min,
-            motor.range_max,
-        )
-        for motor, zero in zip(calibration.values(), zeros, strict=True)
-    ]
+    servos = []
+    for motor, zero in zip(calibration.values(), zeros.tolist(), strict=True):
+        servo = Servo(motor.id)
+        servo.assemble(zero + motor.homing_offset, motor.homing_offset, motor.range_min, motor.range_max)
+        servos.append(servo)
+    return servos
 
 
-def packet(servo_id: int, instruction: int, parameters: bytes = b"") -> bytes:
-    """A packet: an instruction, or an answer with the error bits as ``instruction``."""
-    body = bytes((servo_id, len(parameters) + 2, instruction)) + parameters
-    return HEADER + body + bytes((~sum(body) & 0xFF,))
+def _with_hand(commands: Commands, hand: Hand, position: np.ndarray, dt: float) -> Commands:
+    """The commands for a plant to which a hand is one more motor, at the joints whose servo does not drive."""
+    targets, driving, fractions = commands
+    pulled = hand.pull(position, np.logical_not(driving), dt).tolist()
+    return (
+        tuple(target if drives else by_hand for target, by_hand, drives in zip(targets, pulled, driving, strict=True)),
+        (True,) * len(driving),
+        tuple(fraction if drives else 1.0 for fraction, drives in zip(fractions, driving, strict=True)),
+    )
 
 
 @dataclass
@@ -90,6 +96,7 @@ class ServoBus:
     Attributes:
         servos: by position in ``JOINT_NAMES``.
         faults: what goes wrong on the line.
+        hand: what moves the joints that have no torque; None for no hand.
         supply_voltage: V of the power supply.
         packets: instructions answered or carried out so far.
         rejected: instruction packets with a wrong sum so far.
@@ -108,13 +115,14 @@ class ServoBus:
         """
         self.plant = plant
         self.link = None if link is None else Path(link)
-        self.servos = arm_servos()
+        self.servos = arm_servos(twin_calibration())
         self.faults = Faults()
+        self.hand: Hand | None = None
         self.supply_voltage = SUPPLY_VOLTAGE
         self.packets = self.rejected = 0
         self.port = ""
         self._lock = threading.Lock()
-        self._commands: tuple[tuple[float, ...], ...] = ()
+        self._commands: Commands | None = None
         self._master = -1
         self._thread: threading.Thread | None = None
         self._stop, self._stopper = os.pipe()
@@ -188,16 +196,19 @@ class ServoBus:
         To be called by whoever steps the plant, before each step.
         """
         plant = self.plant
+        position = np.asarray(plant.position)
         state = zip(
-            np.asarray(plant.position).tolist(),
+            position.tolist(),
             np.asarray(plant.velocity).tolist(),
             np.asarray(plant.torque).tolist(),
             strict=True,
         )
+        hand = self.hand
         with self._lock:
             current = 0.0
             for servo, (angle, velocity, torque) in zip(self.servos, state, strict=True):
-                servo.update(angle, velocity, torque, dt)
+                by_hand = hand is not None and not servo.driving
+                servo.update(angle, velocity, 0.0 if by_hand else torque, dt)
                 current += servo.current
             for servo in self.servos:
                 servo.supply_voltage = self.supply_voltage - SUPPLY_RESISTANCE * current
@@ -206,6 +217,8 @@ class ServoBus:
                 tuple(servo.driving for servo in self.servos),
                 tuple(servo.torque_fraction for servo in self.servos),
             )
+        if hand is not None:
+            commands = _with_hand(commands, hand, position, dt)
         if commands != self._commands:
             self._commands = commands
             plant.goal, plant.torque_enabled, plant.torque_limit = map(np.array, commands)
@@ -215,6 +228,27 @@ class ServoBus:
         with self._lock:
             for servo, angle in zip(self.servos, np.asarray(self.plant.position).tolist(), strict=True):
                 servo.place(angle)
+
+    def assemble(self, calibration: Calibration) -> None:
+        """Put in servos for which ``calibration`` is true, as they are when the power comes."""
+        with self._lock:
+            self.servos = arm_servos(calibration)
+
+    def put_in_new_servos(self) -> None:
+        """Put in six servos as they come from the factory: each has the id 1 and no calibration."""
+        with self._lock:
+            self.servos = [Servo(1) for _ in self.servos]
+
+    def connect_servos(self, numbers: Collection[int]) -> None:
+        """Connect these servos, 1 at the base to 6 at the gripper, with line and power, and no others.
+
+        A servo whose cable is pulled or put in starts anew.
+        """
+        with self._lock:
+            for number, servo in enumerate(self.servos, start=1):
+                if servo.muted == (number in numbers):
+                    servo.muted = not servo.muted
+                    servo.power_cycle()
 
     # -- the line ----------------------------------------------------------------------------------------------
 
@@ -303,60 +337,17 @@ class ServoBus:
         listening = [servo for servo in self.servos if not servo.muted and servo.baud_rate == speed]
         self.packets += 1
         if instruction == SYNC_READ:
-            return _sync_read(listening, parameters) if servo_id == BROADCAST else []
+            return sync_read(listening, parameters) if servo_id == BROADCAST else []
         if instruction == SYNC_WRITE:
             if servo_id == BROADCAST:
-                _sync_write(listening, parameters)
+                sync_write(listening, parameters)
             return []
         addressed = [servo for servo in listening if servo_id in (BROADCAST, servo.id)]
-        answers = [_carry_out(servo, instruction, parameters) for servo in addressed]
+        answers = [carry_out(servo, instruction, parameters) for servo in addressed]
         if servo_id == BROADCAST and instruction != PING:
             return []
         return [answer for answer in answers if answer is not None]
 
     def _baud_rate(self) -> int:
         """Bits per second that the client has set on the port."""
-        return _BAUD_RATES.get(termios.tcgetattr(self._master)[5], 0)
-
-
-_BAUD_RATES = {getattr(termios, f"B{rate}"): rate for rate in r.BAUD_RATES if hasattr(termios, f"B{rate}")}
-
-
-def _carry_out(servo: Servo, instruction: int, parameters: bytes) -> bytes | None:
-    """Let one servo carry out an instruction; its answer, if it gives one."""
-    servo_id, errors = servo.id, servo.errors
-    if instruction == PING:
-        return packet(servo_id, errors)
-    if instruction == READ and len(parameters) == 2 and parameters[1] <= MAX_LENGTH:
-        return packet(servo_id, errors, servo.read(parameters[0], parameters[1]))
-    if instruction == WRITE and len(parameters) >= 2:
-        servo.write(parameters[0], parameters[1:])
-    elif instruction == REGISTER_WRITE and len(parameters) >= 2:
-        servo.register_write(parameters[0], parameters[1:])
-    elif instruction == ACTION:
-        servo.action()
-    else:
-        return None
-    return packet(servo_id, errors) if servo.answers_writes else None
-
-
-def _sync_read(servos: list[Servo], parameters: bytes) -> list[bytes]:
-    """Answers of the servos listed after address and length, in the list's order."""
-    if len(parameters) < 3 or parameters[1] > MAX_LENGTH:
-        return []
-    address, length = parameters[:2]
-    by_id = {servo.id: servo for servo in servos}
-    wanted = [by_id[servo_id] for servo_id in parameters[2:] if servo_id in by_id]
-    return [packet(servo.id, servo.errors, servo.read(address, length)) for servo in wanted]
-
-
-def _sync_write(servos: list[Servo], parameters: bytes) -> None:
-    """Write the data after each id to that servo."""
-    if len(parameters) < 2:
-        return
-    address, length = parameters[:2]
-    by_id = {servo.id: servo for servo in servos}
-    for start in range(2, len(parameters) - length, length + 1):
-        servo = by_id.get(parameters[start])
-        if servo is not None:
-            servo.write(address, parameters[start + 1 : start + 1 + length])
+        return _TERMIOS2.unpack(fcntl.ioctl(self._master, _TCGETS2, bytes(_TERMIOS2.size)))[-1]

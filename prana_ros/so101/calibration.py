@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -114,19 +114,22 @@ def position_range(calibration: Mapping[str, MotorCalibration]) -> tuple[NDArray
     return angles.min(axis=0), angles.max(axis=0)
 
 
-def twin_calibration() -> dict[str, MotorCalibration]:
+def twin_calibration(homing_offsets: Sequence[int] = (0,) * len(JOINTS)) -> dict[str, MotorCalibration]:
     """The calibration of the simulated arm: the middle of each range is the URDF's zero, its ends the URDF's limits.
 
     As LeRobot calibrates: ``wrist_roll`` has the whole turn, and the gripper runs from closed to open.
+
+    Args:
+        homing_offsets: of the six servos, in counts; 0 where the middle of the servo's turn is that of the range.
     """
     calibration = {}
-    for number, joint in enumerate(JOINTS, start=1):
+    for number, (joint, offset) in enumerate(zip(JOINTS, homing_offsets, strict=True), start=1):
         half = int((joint.upper - joint.lower) / 2.0 * COUNTS_PER_TURN / (2.0 * np.pi))
         lower, upper = _HALF_TURN - half, _HALF_TURN + half
         if joint.name == "wrist_roll":
             lower, upper = 0, COUNTS_PER_TURN
         calibration[joint.name] = MotorCalibration(
-            id=number, drive_mode=0, homing_offset=0, range_min=lower, range_max=upper
+            id=number, drive_mode=0, homing_offset=offset, range_min=lower, range_max=upper
         )
     return calibration
 

@@ -87,13 +87,48 @@ def test_a_picture_that_disappears_is_said_by_every_read(folder):
 
 def test_what_cannot_be_a_camera_is_refused(folder):
     table = camera(folder / "none.png")
-    with pytest.raises(CameraError, match=r"There is no file .*none\.png"):
+    with pytest.raises(ConnectionError, match=r"There is no file .*none\.png"):
         table.connect()
     assert not table.is_connected
     with pytest.raises(ValueError, match=r"fps of the camera of .* must be at least 1, got 0"):
         PranaFileCameraConfig(path=folder, fps=0)
     with pytest.raises(ValueError, match=r"width of the camera of .* must be at least 1, got -1"):
         PranaFileCameraConfig(path=folder, fps=30, width=-1)
+
+
+@pytest.mark.parametrize(("rotation", "corner"), [(0, (0, 0)), (90, (0, -1)), (180, (-1, -1)), (-90, (-1, 0))])
+def test_pictures_are_turned_clockwise_as_lerobots_cameras_turn_them(tmp_path, rotation, corner):
+    picture = np.zeros((12, 16, 3), np.uint8)
+    picture[:4, :4] = 255
+    Image.fromarray(picture).save(tmp_path / "bright_corner.png")
+    width, height = (12, 16) if rotation in (90, -90) else (16, 12)
+    with camera(tmp_path / "bright_corner.png", rotation=rotation, width=width, height=height) as table:
+        turned = table.read()
+        assert turned.shape == (height, width, 3)
+        assert (table.width, table.height) == (width, height)
+    assert (turned[corner] == 255).all()
+    assert turned.sum() == picture.sum()
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from prana_ros.cameras.config_lerobot_camera import PranaFileCameraConfig
+from prana_ros.cameras.lerobot_camera import PranaFileCamera
+configs = [PranaFileCameraConfig(path=Path(path), fps=1000, width=1500, height=1000) for path in sys.argv[1:]]
+cameras = [PranaFileCamera(config) for config in configs]
+for camera in cameras:
+    camera.connect()
+print(sum(camera.read().shape[2] for camera in cameras), "channels", flush=True)
+"""
+
+
+def test_a_program_that_forgets_to_disconnect_ends_cleanly(processes, tmp_path):
+    """Enlarging takes all the time: without an end of its threads the program is aborted while OpenCV works."""
+    Image.fromarray(np.zeros((480, 640, 3), np.uint8)).save(tmp_path / "1.png")
+    process = processes.python("-c", PROGRAM, *[tmp_path / "1.png"] * 4)
+    process.must_end(0, within=90.0)
+    assert "12 channels" in process.output
 
 
 def test_the_twins_pictures_are_shown_as_they_come(tmp_path):

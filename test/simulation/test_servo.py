@@ -8,15 +8,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from lerobot.motors.encoding_utils import decode_sign_magnitude, encode_sign_magnitude
 from lerobot.motors.feetech.tables import STS_SMS_SERIES_CONTROL_TABLE, STS_SMS_SERIES_ENCODINGS_TABLE
+from support.servos import COUNT, STALL, STEP, new_servo, stand, write
 
 from prana_ros.simulation import registers as r
 from prana_ros.simulation.registers import ErrorBits
 from prana_ros.simulation.servo import Servo
-from prana_ros.so101.figures import ACTUATOR
-
-STEP = 0.002
-COUNT = 2.0 * math.pi / 4096.0
-STALL = ACTUATOR.torque_limit
 
 LEROBOT_NAMES = {
     "Firmware_Major_Version": r.FIRMWARE_MAJOR, "Firmware_Minor_Version": r.FIRMWARE_MINOR, "Model_Number": r.MODEL,
@@ -30,7 +26,9 @@ LEROBOT_NAMES = {
     "Protection_Current": r.PROTECTION_CURRENT, "Angular_Resolution": r.ANGULAR_RESOLUTION,
     "Homing_Offset": r.HOMING_OFFSET, "Operating_Mode": r.OPERATING_MODE, "Protective_Torque": r.PROTECTIVE_TORQUE,
     "Protection_Time": r.PROTECTION_TIME, "Overload_Torque": r.OVERLOAD_TORQUE,
-    "Over_Current_Protection_Time": r.OVERCURRENT_TIME, "Torque_Enable": r.TORQUE_ENABLE,
+    "Velocity_closed_loop_P_proportional_coefficient": r.VELOCITY_P_COEFFICIENT,
+    "Over_Current_Protection_Time": r.OVERCURRENT_TIME,
+    "Velocity_closed_loop_I_integral_coefficient": r.VELOCITY_I_COEFFICIENT, "Torque_Enable": r.TORQUE_ENABLE,
     "Acceleration": r.ACCELERATION, "Goal_Position": r.GOAL_POSITION, "Goal_Time": r.GOAL_TIME,
     "Goal_Velocity": r.GOAL_VELOCITY, "Torque_Limit": r.TORQUE_LIMIT, "Lock": r.LOCK,
     "Present_Position": r.PRESENT_POSITION, "Present_Velocity": r.PRESENT_VELOCITY, "Present_Load": r.PRESENT_LOAD,
@@ -40,20 +38,6 @@ LEROBOT_NAMES = {
 }  # fmt: skip
 
 angles = st.floats(-3.0, 3.0)
-
-
-def new_servo(zero: float = 2047.5, low: int = 0, high: int = 4095) -> Servo:
-    return Servo(3, zero, low, high)
-
-
-def write(servo: Servo, register: r.Register, value: int) -> None:
-    servo.write(register.address, r.encode(register, value))
-
-
-def stand(servo: Servo, angle: float, torque: float = 0.0, seconds: float = STEP) -> None:
-    """Let time pass for a joint that does not move."""
-    for _ in range(max(1, round(seconds / STEP))):
-        servo.update(angle, 0.0, torque, STEP)
 
 
 @pytest.mark.parametrize("name", LEROBOT_NAMES)
@@ -156,6 +140,46 @@ def test_eprom_keeps_only_what_was_written_unlocked():
     assert servo.get(r.P_COEFFICIENT) == 32
     assert servo.get(r.LOCK) == 1
     assert not servo.driving
+
+
+def test_a_factory_reset_keeps_the_id_and_forgets_everything_else():
+    servo = new_servo(low=500, high=3000)
+    write(servo, r.LOCK, 0)
+    for register, value in ((r.BAUD_RATE, 1), (r.HOMING_OFFSET, -300), (r.OPERATING_MODE, 1), (r.P_COEFFICIENT, 16)):
+        write(servo, register, value)
+    write(servo, r.TORQUE_ENABLE, 1)
+    servo.factory_reset()
+    for _ in range(2):
+        assert servo.id == 3
+        assert servo.baud_rate == 1_000_000
+        assert (servo.get(r.MIN_POSITION), servo.get(r.MAX_POSITION)) == (0, 4095)
+        assert (servo.get(r.HOMING_OFFSET), servo.get(r.OPERATING_MODE), servo.get(r.P_COEFFICIENT)) == (0, 0, 32)
+        assert not servo.driving
+        servo.power_cycle()
+
+
+@given(angle=angles, homing=st.integers(-2047, 2047), position=st.integers(0, 4095))
+def test_an_offset_calibration_makes_the_present_position_what_was_asked_for(angle, homing, position):
+    servo = new_servo()
+    write(servo, r.HOMING_OFFSET, homing)
+    servo.update(angle, 0.0, 0.0, STEP)
+    servo.calibrate_offset(position)
+    servo.power_cycle()
+    servo.update(angle, 0.0, 0.0, STEP)
+    # The offset of exactly half a turn is one more than the register can hold.
+    assert abs(math.remainder(servo.get(r.PRESENT_POSITION) - position, 4096)) <= 1
+
+
+def test_an_offset_calibration_without_a_position_takes_the_middle_of_the_turn():
+    servo = new_servo()
+    servo.update(0.7, 0.0, 0.0, STEP)
+    servo.calibrate_offset(None)
+    assert servo.get(r.PRESENT_POSITION) == 2048
+
+
+@pytest.mark.parametrize(("register", "value"), [(r.VELOCITY_P_COEFFICIENT, 10), (r.VELOCITY_I_COEFFICIENT, 10)])
+def test_the_velocity_loop_has_its_factory_coefficients(register, value):
+    assert new_servo().get(register) == value
 
 
 def test_a_registered_write_waits_for_the_action():

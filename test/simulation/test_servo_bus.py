@@ -16,8 +16,9 @@ from prana_ros.simulation import registers as r
 from prana_ros.simulation import servo_bus
 from prana_ros.simulation.registers import ErrorBits
 from prana_ros.simulation.servo_bus import ServoBus
-from prana_ros.so101.calibration import position_range
+from prana_ros.so101.calibration import position_range, twin_calibration
 from prana_ros.so101.figures import JOINT_NAMES, JOINTS
+from prana_ros.so101.units import counts_to_radians
 
 PATIENCE = 10.0
 NAMES = list(JOINT_NAMES)
@@ -157,14 +158,47 @@ def test_a_new_client_is_not_bothered_by_what_the_last_one_left(bus):
         assert_silent(line, b"")
 
 
-def test_servos_listen_at_their_own_baud_rate(bus):
-    with serial.Serial(str(bus.link), 500_000, timeout=0.3) as line:
-        line.write(request(1, 1))
-        assert line.read(6) == b""
-        bus.servos[0].write(r.BAUD_RATE.address, b"\x01")
-        line.timeout = PATIENCE
-        line.write(request(2, 1) + request(1, 1))
-        assert listen(line, 6) == request(1, 0)
+def test_new_servos_all_have_the_id_1_and_only_the_connected_ones_answer(bus, line):
+    bus.put_in_new_servos()
+    bus.connect_servos([2])
+    line.write(request(0xFE, 1))
+    line.write(request(1, 2, 31, 2))
+    assert listen(line, 14) == request(1, 0) + request(1, 0, 0, 0)
+    line.write(request(1, 3, 48, 100, 0))
+    assert listen(line, 6) == request(1, 0)
+    bus.connect_servos([])
+    bus.connect_servos([2])
+    line.write(request(1, 2, 48, 2))
+    assert listen(line, 8) == request(1, 0, 0xE8, 0x03), "it had no power in between"
+
+
+def test_factory_reset_restart_and_offset_calibration_are_answered(bus, line):
+    line.write(request(3, 3, 55, 0) + request(3, 3, 9, 44, 1) + request(3, 3, 40, 1))
+    assert listen(line, 18) == 3 * request(3, 0)
+    line.write(request(3, 0x08) + request(3, 2, 9, 2) + request(3, 2, 40, 1))
+    assert listen(line, 21) == request(3, 0) + request(3, 0, 44, 1) + request(3, 0, 0)
+    line.write(request(3, 0x0B, 0xF4, 0x01) + request(3, 2, 56, 2))
+    assert listen(line, 14) == request(3, 0) + request(3, 0, 0xF4, 0x01)
+    line.write(request(3, 0x0B) + request(3, 2, 56, 2))
+    assert listen(line, 14) == request(3, 0) + request(3, 0, 0x00, 0x08)
+    line.write(request(3, 0x06) + request(3, 2, 9, 4) + request(3, 2, 31, 2))
+    assert listen(line, 24) == request(3, 0) + request(3, 0, 0, 0, 0xFF, 0x0F) + request(3, 0, 0, 0)
+
+
+def test_an_arm_whose_servos_are_askew_has_offsets_and_the_same_angles(bus, plant):
+    calibration = twin_calibration((900, -700, 1500, -1900, 350, 60))
+    bus.assemble(calibration)
+    robot_bus = motors_bus(bus.link)
+    robot_bus.connect()
+    plant.position = np.array([0.3, -0.4, 0.5, -0.6, 0.7, 0.8])
+    bus.update(0.002)
+    positions = robot_bus.sync_read("Present_Position", normalize=False)
+    assert robot_bus.read_calibration() == calibration
+    assert counts_to_radians(list(positions.values()), calibration) == pytest.approx(plant.position, abs=0.002)
+    for servo in bus.servos:
+        servo.power_cycle()
+    assert robot_bus.read_calibration() == calibration
+    robot_bus.disconnect()
 
 
 def test_a_changed_id_is_used_at_once(bus, line):

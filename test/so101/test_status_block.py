@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from prana_ros.simulation import registers as r
-from prana_ros.simulation.servo_bus import packet
+from prana_ros.simulation.instructions import packet
 from prana_ros.so101.status_block import ADDRESS, LENGTH, PACKET_LENGTH, StatusError, parse
 
 IDS = (1, 2, 3, 4, 5, 6)

@@ -16,12 +16,14 @@ class TestProcess:
 
     __test__ = False
 
-    def __init__(self, command: list[str], log: Path, env: Mapping[str, str], cwd: Path | None) -> None:
+    def __init__(
+        self, command: list[str], log: Path, env: Mapping[str, str], cwd: Path | None, asks: bool = False
+    ) -> None:
         self.log = log
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if asks else subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
@@ -59,6 +61,12 @@ class TestProcess:
         """Send a signal to the process alone, not to its children."""
         self._process.send_signal(number)
 
+    def press_enter(self) -> None:
+        """Answer a process that asks, and was started so."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+        self._process.stdin.flush()
+
     def wait(self, timeout: float = 30.0) -> int:
         """Return the exit code; fail with the whole output if the process does not end in time."""
         try:
@@ -90,10 +98,16 @@ class Processes:
         self._directory = directory
         self._processes: list[TestProcess] = []
 
-    def start(self, *command: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> TestProcess:
-        """Start a command."""
+    def start(
+        self,
+        *command: str | Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        asks: bool = False,
+    ) -> TestProcess:
+        """Start a command; one that ``asks`` is answered with ``press_enter``."""
         log = self._directory / f"process_{len(self._processes)}.log"
-        process = TestProcess([str(part) for part in command], log, env or {}, cwd)
+        process = TestProcess([str(part) for part in command], log, env or {}, cwd, asks)
         self._processes.append(process)
         return process
 
