@@ -31,7 +31,7 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
-        *share("launch", "config", "checkpoints"),
+        *share("launch", "config", "checkpoints", "urdf"),
     ],
     entry_points={
         "console_scripts": [

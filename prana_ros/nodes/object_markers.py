@@ -9,8 +9,8 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from prana_ros.simulation.scene import BOX_HEIGHT, BOX_INNER, BOX_WALL, TOOL_BACK, TOOL_RADIUS, TOOL_TIP, Color
 from prana_ros.simulation.world import World
+from prana_ros.so101.urdf import ROOT_LINK
 
-FRAME = "base"
 _SHAFT_RADIUS = 0.003
 _STEEL: Color = (0.72, 0.74, 0.77)
 _Z_TO_X = Rotation.from_euler("y", 90, degrees=True)
@@ -47,7 +47,7 @@ def _marker(number: int, pose: tuple[np.ndarray, np.ndarray], part: Part, color:
     x, y, z = position + rotation.apply(center)
     i, j, k, w = (rotation * _Z_TO_X if lying else rotation).as_quat().tolist()
     return Marker(
-        header=Header(stamp=stamp, frame_id=FRAME),
+        header=Header(stamp=stamp, frame_id=ROOT_LINK),
         ns="objects",
         id=number,
         type=kind,

@@ -16,8 +16,8 @@ from prana_ros.nodes.messages import stamp_from_ns, trajectory_to_msg
 from prana_ros.so101.figures import JOINT_NAMES
 from prana_ros.so101.kinematics import forward
 from prana_ros.so101.trajectory import Trajectory
+from prana_ros.so101.urdf import ROOT_LINK
 
-BASE_FRAME = "base"
 _LINE_WIDTH = 0.003
 _GIVEN = ColorRGBA(r=0.5, g=0.5, b=0.5, a=0.9)
 _NEW = ColorRGBA(r=0.1, g=0.7, b=0.2, a=0.9)
@@ -67,7 +67,7 @@ def report_msg(event: ChunkEvent, denoising_steps: int) -> ChunkReport:
 def preview_msg(plan: Plan, prefix_length: int) -> MarkerArray:
     """The tool's way along a plan, in the base frame: grey where it was given by the plan before, then green."""
     ways = [Point(x=x, y=y, z=z) for x, y, z in forward(plan.positions)[:, :3, 3].tolist()]
-    header = Header(stamp=stamp_from_ns(plan.start_ns), frame_id=BASE_FRAME)
+    header = Header(stamp=stamp_from_ns(plan.start_ns), frame_id=ROOT_LINK)
     crossing = max(prefix_length - 1, 0)
     return MarkerArray(
         markers=[

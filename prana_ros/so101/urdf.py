@@ -1,4 +1,8 @@
-"""The URDF of the SO-101, generated from figures.py and shapes.py, for ``robot_description``."""
+"""The URDF of the SO-101, generated from figures.py and shapes.py.
+
+The nodes publish it as ``robot_description``; ``urdf/so101.urdf``, for programs that want a file, is what
+``python -m prana_ros.so101.urdf`` prints.
+"""
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
@@ -20,24 +24,29 @@ from prana_ros.so101.kinematics import JOINT_AXES, JOINT_OFFSETS
 from prana_ros.so101.shapes import COLORS, SHAPES, Box, Cylinder
 
 ROBOT_NAME = "so101"
+ROOT_LINK = "base_link"
+"""At the origin of ``base`` and without mass: KDL, and with it robot_state_publisher, takes no inertia at the root."""
 
 
 def robot_description() -> str:
     """The arm's URDF as XML text.
 
-    Links: base, shoulder, upper_arm, lower_arm, wrist, gripper, jaw and the massless gripper_frame at the tool
-    centre point. Joints are named as in ``JOINT_NAMES``; limits are the mechanical ones, effort in N·m and velocity
-    in rad/s those of the servo (stall torque, and stall torque over damping, its speed without load).
+    Links: the massless root base_link, base, shoulder, upper_arm, lower_arm, wrist, gripper, jaw and the massless
+    gripper_frame at the tool centre point. Joints are named as in ``JOINT_NAMES``; limits are the mechanical ones,
+    effort in N·m and velocity in rad/s those of the servo (stall torque, and stall torque over damping, its speed
+    without load).
     """
     robot = Element("robot", name=ROBOT_NAME)
     for name, color in COLORS.items():
         SubElement(SubElement(robot, "material", name=name), "color", rgba=_numbers(color))
+    SubElement(robot, "link", name=ROOT_LINK)
     for link in LINKS:
         robot.append(_link(link))
     SubElement(robot, "link", name="gripper_frame")
+    robot.append(_fixed_joint("base_joint", ROOT_LINK, "base", (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)))
     for joint, offset, axis in zip(JOINTS, JOINT_OFFSETS, JOINT_AXES, strict=True):
         robot.append(_joint(joint, offset, axis))
-    robot.append(_tool_joint())
+    robot.append(_fixed_joint("gripper_frame_joint", "gripper", "gripper_frame", TOOL_CENTER_POINT, (0.0, np.pi, 0.0)))
     ElementTree.indent(robot)
     return ElementTree.tostring(robot, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -97,11 +106,11 @@ def _joint(joint: Joint, offset: np.ndarray, axis: np.ndarray) -> Element:
     return element
 
 
-def _tool_joint() -> Element:
-    element = Element("joint", name="gripper_frame_joint", type="fixed")
-    SubElement(element, "parent", link="gripper")
-    SubElement(element, "child", link="gripper_frame")
-    SubElement(element, "origin", xyz=_numbers(TOOL_CENTER_POINT), rpy=_numbers((0.0, np.pi, 0.0)))
+def _fixed_joint(name: str, parent: str, child: str, xyz: ArrayLike, rpy: ArrayLike) -> Element:
+    element = Element("joint", name=name, type="fixed")
+    SubElement(element, "parent", link=parent)
+    SubElement(element, "child", link=child)
+    SubElement(element, "origin", xyz=_numbers(xyz), rpy=_numbers(rpy))
     return element
 
 
@@ -127,3 +136,7 @@ def _number(value: float) -> str:
 
 def _numbers(values: ArrayLike | Iterable[float]) -> str:
     return " ".join(_number(0.0 if abs(value) < 1e-15 else value) for value in np.asarray(values))
+
+
+if __name__ == "__main__":
+    print(robot_description(), end="")

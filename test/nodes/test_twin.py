@@ -117,7 +117,7 @@ def test_a_reset_lays_out_the_scene_of_the_seed(processes, ros, link):
         return float(np.hypot(position.x - scene.tool_position[0], position.y - scene.tool_position[1])) < 0.005
 
     accepted = markers.wait_for(shows_it)
-    assert {marker.header.frame_id for marker in accepted.markers} == {"base"}
+    assert {marker.header.frame_id for marker in accepted.markers} == {"base_link"}
     floor = accepted.markers[2]
     assert (floor.pose.position.x, floor.pose.position.y) == pytest.approx(scene.box_position, abs=1e-6)
 

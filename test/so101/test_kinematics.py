@@ -1,5 +1,8 @@
 """Kinematics and URDF against MuJoCo's own, the published URDF's chain and finite differences."""
 
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
 from functools import cache
 
 import mujoco
@@ -10,9 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.spatial.transform import Rotation
 
+from prana_ros.resources import packaged
 from prana_ros.so101 import kinematics
 from prana_ros.so101.figures import JAW_GAP, JOINT_NAMES, JOINTS, LINKS
-from prana_ros.so101.urdf import robot_description
+from prana_ros.so101.urdf import ROOT_LINK, robot_description
 
 PUBLISHED_CHAIN = (
     ((0.0388353, 0, 0.0624), (np.pi, 0, -np.pi)),
@@ -154,6 +158,22 @@ def test_urdf_keeps_the_table():
         tensor = np.diag(link.inertia)
         tensor[np.triu_indices(3, 1)] = tensor[np.tril_indices(3, -1)] = link.products
         assert sorted(model.body(link.name).inertia) == pytest.approx(sorted(np.linalg.eigvalsh(tensor)), abs=1e-9)
+
+
+def test_the_root_of_the_urdf_has_no_mass_and_lies_where_the_base_does():
+    robot = ElementTree.fromstring(robot_description())
+    children = {joint.find("child").get("link") for joint in robot.findall("joint")}
+    (root,) = [link for link in robot.findall("link") if link.get("name") not in children]
+    assert root.get("name") == ROOT_LINK == "base_link"
+    assert len(root) == 0
+    model, _ = mujoco_at(np.zeros(6))
+    np.testing.assert_array_equal(model.body("base").pos, np.zeros(3))
+    np.testing.assert_array_equal(model.body("base").quat, [1, 0, 0, 0])
+
+
+def test_the_packaged_urdf_file_is_the_generated_one():
+    printed = subprocess.run([sys.executable, "-m", "prana_ros.so101.urdf"], capture_output=True, text=True, check=True)
+    assert packaged("urdf", "so101.urdf").read_text(encoding="utf-8") == printed.stdout == robot_description()
 
 
 @pytest.mark.parametrize("degrees", [-10, -5, 0, 5, 10])
