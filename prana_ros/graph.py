@@ -218,7 +218,7 @@ def _robot(options: DeployOptions) -> dict[str, Any]:
 
 def _driver(options: DeployOptions) -> NodeSpec:
     port = options.port or twin_port() if options.sim else options.port
-    parameters = {"port": port, **_robot(options)}
+    parameters = {"port": port, "dry_run": options.dry_run, **_robot(options)}
     # The way to rest is slow on purpose; the driver itself gives up after two minutes, with the torque on.
     return NodeSpec(
         "so101_driver",

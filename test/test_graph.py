@@ -71,7 +71,7 @@ def test_driver_and_twin_meet_at_the_same_port():
 
 def test_a_driver_of_an_arm_looks_for_the_calibration_where_lerobot_keeps_it():
     driver = build_graph(ARM).nodes[2]
-    assert driver.parameters == {"port": "/dev/ttyACM0", "robot_id": "my_arm"}
+    assert driver.parameters == {"port": "/dev/ttyACM0", "robot_id": "my_arm", "dry_run": False}
 
 
 def test_below_real_time_every_node_but_the_twin_follows_the_clock():
@@ -89,9 +89,9 @@ def test_in_real_time_no_node_follows_the_clock():
     assert not any("use_sim_time" in node.parameters for node in build_graph(TWIN).nodes)
 
 
-def test_dry_run_reaches_the_policy_and_the_series():
+def test_dry_run_reaches_the_driver_the_policy_and_the_series():
     nodes = {node.name: node for node in build_graph(dataclasses.replace(ARM, dry_run=True)).nodes}
-    assert nodes["policy"].parameters["dry_run"] is nodes["episodes"].parameters["dry_run"] is True
+    assert all(nodes[name].parameters["dry_run"] is True for name in ("so101_driver", "policy", "episodes"))
 
 
 def test_rviz_comes_with_the_robot_state_publisher_that_makes_the_transforms():

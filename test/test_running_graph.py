@@ -78,7 +78,7 @@ PARAMETERS = {
         "camera_fps": 30,
         "use_sim_time": False,
     },
-    "/arm/so101_driver": {"robot_id": "twin", "rate": 100.0, "use_sim_time": True},
+    "/arm/so101_driver": {"robot_id": "twin", "rate": 100.0, "dry_run": False, "use_sim_time": True},
     "/arm/policy": {
         "device": "cpu",
         "mode": "continuous",

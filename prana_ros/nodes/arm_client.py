@@ -104,7 +104,7 @@ class ArmClient:
     def _take_state(self, state: ArmState) -> None:
         if not self.is_owned:
             return
-        if state.mode == ArmState.MODE_STOPPED:
+        if state.mode in (ArmState.MODE_STOPPED, ArmState.MODE_PARTLY_LIMP):
             self._on_lost(f"The driver stopped the arm: {state.stop_message}")
         elif state.mode == ArmState.MODE_LIMP:
             self._on_lost("The torque of the arm is off.")

@@ -36,7 +36,8 @@ def arm_state_msg(state: DriverState, timing: LoopTiming, stamp_ns: int) -> ArmS
 def diagnostics_msg(arm: ArmState, node_name: str, hardware_id: str) -> DiagnosticArray:
     """Return one diagnostic status for the arm and one for each motor."""
     statuses = [_arm_status(arm, node_name, hardware_id)]
-    statuses += [_motor_status(motor, node_name, hardware_id) for motor in arm.motors]
+    partly_limp = arm.mode == ArmState.MODE_PARTLY_LIMP
+    statuses += [_motor_status(motor, node_name, hardware_id, partly_limp) for motor in arm.motors]
     return DiagnosticArray(header=arm.header, status=statuses)
 
 
@@ -44,7 +45,10 @@ def _motors(state: DriverState) -> list[MotorState]:
     errors = state.communication_errors
     reading = state.reading
     if reading is None:
-        return [MotorState(name=name, communication_errors=int(errors[i])) for i, name in enumerate(JOINT_NAMES)]
+        return [
+            MotorState(name=name, torque=bool(state.torque[i]), communication_errors=int(errors[i]))
+            for i, name in enumerate(JOINT_NAMES)
+        ]
     return [
         MotorState(
             name=name,
@@ -53,6 +57,7 @@ def _motors(state: DriverState) -> list[MotorState]:
             load=float(reading.load[i]),
             current=float(reading.current[i]),
             error_bits=int(reading.error_bits[i]),
+            torque=bool(state.torque[i]),
             communication_errors=int(errors[i]),
         )
         for i, name in enumerate(JOINT_NAMES)
@@ -65,6 +70,7 @@ _MODE_NAMES = {
     ArmState.MODE_FOLLOWING: "following",
     ArmState.MODE_RETURNING: "returning to rest",
     ArmState.MODE_STOPPED: "stopped",
+    ArmState.MODE_PARTLY_LIMP: "partly limp",
 }
 
 
@@ -89,13 +95,19 @@ def _arm_status(arm: ArmState, node_name: str, hardware_id: str) -> DiagnosticSt
     )
 
 
-def _motor_status(motor: MotorState, node_name: str, hardware_id: str) -> DiagnosticStatus:
+def _motor_status(motor: MotorState, node_name: str, hardware_id: str, partly_limp: bool) -> DiagnosticStatus:
+    level, message = DiagnosticStatus.OK, "ok"
+    if motor.error_bits:
+        level, message = DiagnosticStatus.WARN, f"error bits {motor.error_bits}"
+    if partly_limp and not motor.torque:
+        level, message = DiagnosticStatus.ERROR, "no torque, while other motors hold the arm"
     return DiagnosticStatus(
-        level=DiagnosticStatus.WARN if motor.error_bits else DiagnosticStatus.OK,
+        level=level,
         name=f"{node_name}: {motor.name}",
-        message=f"error bits {motor.error_bits}" if motor.error_bits else "ok",
+        message=message,
         hardware_id=hardware_id,
         values=_key_values(
+            ("torque", "on" if motor.torque else "off"),
             ("temperature (°C)", f"{motor.temperature:.0f}"),
             ("voltage (V)", f"{motor.voltage:.1f}"),
             ("load", f"{motor.load:.3f}"),

@@ -13,7 +13,8 @@ from prana_ros.nodes.messages import msg_to_rgb, ns_from_stamp
 from prana_ros.report.records import ArmRecord, ChunkRecord, InputRecord, JointRecord, SeriesRecord
 from prana_ros.so101.figures import JOINT_NAMES
 
-_MODES = {getattr(ArmState, f"MODE_{m.upper()}"): m for m in ("limp", "holding", "following", "returning", "stopped")}
+_MODE_NAMES = ("limp", "holding", "following", "returning", "stopped", "partly_limp")
+_MODES = {getattr(ArmState, f"MODE_{name.upper()}"): name for name in _MODE_NAMES}
 _STATES = {getattr(EpisodeStatus, f"STATE_{s.upper()}"): s for s in ("idle", "resetting", "running", "done")}
 
 

@@ -72,7 +72,7 @@ class So101DriverNode(PranaNode):
         self._loop.start()
 
     def activate(self) -> None:
-        """Hold the arm, torque on, and begin to listen."""
+        """Hold the arm, torque on (in a dry run as it is), and begin to listen."""
         assert self._driver is not None
         self._driver.activate()
         self._description.publish(String(data=robot_description()))
@@ -190,7 +190,10 @@ class So101DriverNode(PranaNode):
         return self._answer(response, lambda driver: driver.stop("The stop service was called."))
 
     def _clear_stop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        return self._answer(response, lambda driver: driver.clear_stop())
+        def clear(driver: ArmDriver) -> None:
+            response.message = driver.clear_stop()
+
+        return self._answer(response, clear)
 
     def _go_to_rest(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         def go(driver: ArmDriver) -> None:

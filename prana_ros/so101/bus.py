@@ -61,8 +61,10 @@ class ArmReading:
 
     stamp_ns: int
     """Middle of the transaction on the clock that the bus was given."""
+    counts: np.ndarray
+    """Present positions as the servos give them, int."""
     position: np.ndarray
-    """rad."""
+    """The same in rad."""
     velocity: np.ndarray
     """rad/s."""
     load: np.ndarray
@@ -283,6 +285,7 @@ class ArmBus:
     def _reading(self, stamp_ns: int, block: StatusBlock) -> ArmReading:
         return ArmReading(
             stamp_ns=stamp_ns,
+            counts=block.counts,
             position=(block.counts - self._zero) / self._slope,
             velocity=block.counts_per_second / self._slope,
             load=block.load,
@@ -300,6 +303,10 @@ class ArmBus:
     def torque_enabled(self) -> np.ndarray:
         """Which motors (6,) have torque on."""
         return np.array([self.read_register("Torque_Enable", name) == 1 for name in JOINT_NAMES])
+
+    def has_torque(self, motor: str) -> bool:
+        """Whether one motor has torque on, asked once: for the servo loop, which has no time to repeat it."""
+        return self.read_register("Torque_Enable", motor, attempts=1) == 1
 
     def goals(self) -> np.ndarray:
         """Goal positions (6,) in rad as the servos hold them."""
@@ -326,11 +333,11 @@ class ArmBus:
 
     # -- single registers ----------------------------------------------------------------------------------------------
 
-    def read_register(self, register: str, motor: str) -> int:
+    def read_register(self, register: str, motor: str, attempts: int = RETRIES) -> int:
         """Value of a register of LeRobot's control table; error bits in the answer do not matter here."""
         address, length = self._address(register)
         servo_id = self.calibration[motor].id
-        data = self._transact(motor, length, lambda sdk, port: sdk.readTx(port, servo_id, address, length))
+        data = self._transact(motor, length, lambda sdk, port: sdk.readTx(port, servo_id, address, length), attempts)
         return self._bus._decode_sign(register, {servo_id: int.from_bytes(data, "little")})[servo_id]
 
     def write_register(self, register: str, motor: str, value: int) -> None:
@@ -341,7 +348,7 @@ class ArmBus:
         data = list(raw.to_bytes(length, "little"))
         self._transact(motor, 0, lambda sdk, port: sdk.writeTxOnly(port, servo_id, address, length, data))
 
-    def _transact(self, motor: str, length: int, send: Callable[[Any, Any], object]) -> bytes:
+    def _transact(self, motor: str, length: int, send: Callable[[Any, Any], object], attempts: int = RETRIES) -> bytes:
         """Data of ``length`` bytes in the answer to what ``send`` puts on the line with the SDK's handler and port."""
 
         def attempt() -> bytes:
@@ -350,7 +357,7 @@ class ArmBus:
             send(self._bus.packet_handler, port)
             return self._receive(length + OVERHEAD)
 
-        for _ in range(RETRIES):
+        for _ in range(attempts):
             answer = self._on_port(attempt)
             if is_valid(answer, self.calibration[motor].id, length):
                 return data_of(answer)

@@ -7,20 +7,19 @@ one; everything that protects the arm uses the monotonic clock.
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from prana_ros.so101.arm_watch import OVERLOAD_BITS, ArmWatch, WatchLimits
 from prana_ros.so101.bus import ArmBus, ArmReading, BusError, CommunicationError
-from prana_ros.so101.calibration import MotorCalibration, position_range
 from prana_ros.so101.driver_state import Counters, DriverSettings, DriverState, Mode, RefusedError
 from prana_ros.so101.figures import JOINT_NAMES
-from prana_ros.so101.kinematics import position_limits
-from prana_ros.so101.limits import Limits
-from prana_ros.so101.motion import Motion
+from prana_ros.so101.motion import Motion, motion_limits
+from prana_ros.so101.motor_torque import MotorTorque
 from prana_ros.so101.ownership import Ownership
+from prana_ros.so101.reading_check import readings_outside
 from prana_ros.so101.stop_ladder import Rung, StopLadder, StopReason
 from prana_ros.so101.trajectory import NANOSECONDS, Trajectory
 
@@ -51,7 +50,7 @@ class ArmDriver:
         self._ownership = Ownership()
         self._counters = Counters()
         self._active = False
-        self._torque_on = False
+        self._torque = MotorTorque()
         self._unanswered: list[str] = []
         self.reading: ArmReading | None = None
         self.commanded: np.ndarray | None = None
@@ -70,9 +69,12 @@ class ArmDriver:
                 raise
 
     def activate(self) -> None:
-        """Hold the arm where it is, with torque on. Raises :class:`BusError` or :class:`RefusedError`."""
+        """Hold the arm where it is, with torque on; in a dry run leave the torque as it is.
+
+        Raises :class:`BusError` or :class:`RefusedError`, then no motor has got torque.
+        """
         with self._mutex:
-            if not self._ladder.in_force:
+            if not self._ladder.in_force and not self.settings.dry_run:
                 self._hold_with_torque()
             self._active = True
 
@@ -92,12 +94,15 @@ class ArmDriver:
     def shutdown_result(self, now_ns: int) -> str | None:
         """None while the arm is on its way to rest, then how it ended: empty if torque is off, else one sentence."""
         with self._mutex:
-            if not self._torque_on:
+            if not self._torque.any:
                 return ""
             if not self.bus.is_connected:
                 return f"There is no contact to the arm on '{self.bus.port}'; its servos hold their last goal."
             if self._unanswered:
                 return f"The torque of {', '.join(self._unanswered)} could not be switched off: no answer."
+            if not self._may_move and not self._is_at_rest(now_ns):
+                why = "this is a dry run" if self.settings.dry_run else f"{self._torque.limp_motors} has no torque"
+                return f"The arm was not moved to rest, because {why}; the torque stays on."
             late = (now_ns - self._motion.end_ns) / NANOSECONDS
             if self._motion.returning and late > REST_PATIENCE and self.reading is not None:
                 joint, position, rest = self._motion.farthest_from_rest(self.reading.position)
@@ -155,7 +160,9 @@ class ArmDriver:
         """
         with self._mutex:
             if on:
-                self._check_ready("Torque", torque=False)
+                self._check_active("Torque")
+                if not self._ladder.only_holds:
+                    raise RefusedError(f"Torque is refused while the arm is stopped: {self._ladder.message}")
                 self._hold_with_torque()
                 return
             failed = self._let_go()
@@ -168,15 +175,18 @@ class ArmDriver:
         with self._mutex:
             self._stop(StopReason.SERVICE, message)
 
-    def clear_stop(self) -> None:
-        """End a stop; the arm holds. Raises ``ValueError`` with one sentence."""
+    def clear_stop(self) -> str:
+        """End a stop; the arm holds, or what is returned says that it cannot. Raises ``ValueError``, one sentence."""
         with self._mutex:
             if not self._ladder.in_force:
                 raise RefusedError("No stop is in force.")
             if not self.bus.is_connected:
                 raise RefusedError(f"There is no contact to the arm on '{self.bus.port}' yet: {self._ladder.message}")
+            if self._torque.is_lost:
+                raise RefusedError(f"{self._torque.lost_sentence} Only then can the stop be cleared.")
             self._ladder.clear()
             self._motion.halt()
+            return "" if self._torque.any else "The torque is off; set_torque switches it on where the arm is."
 
     def go_to_rest(self, now_ns: int) -> float:
         """Set out slowly for the rest pose; returns the seconds that it takes. Raises ``ValueError``."""
@@ -197,6 +207,7 @@ class ArmDriver:
                 counters=Counters(**vars(self._counters)),
                 commands_limited=self._motion.limited,
                 reading=self.reading,
+                torque=self._torque.on.copy(),
                 communication_errors=self.bus.communication_errors.copy(),
             )
 
@@ -207,17 +218,18 @@ class ArmDriver:
         with self._mutex:
             now = self.now()
             if not self.bus.is_connected:
-                self._counters.commands_lost += self._torque_on
+                self._counters.commands_lost += self._torque.any
                 self._reconnect(now)
                 return False
             self._descend(now_ns, now)
             self._send_goals(now_ns)
             answered = self._read(now)
+            self._watch_torque(now)
             self._watch_arm(now)
             return answered
 
     def _send_goals(self, now_ns: int) -> None:
-        if not self._torque_on:
+        if not self._torque.any or self.settings.dry_run:
             return
         goal = self._motion.goals(now_ns, self.reading)
         try:
@@ -248,9 +260,36 @@ class ArmDriver:
                 f"'{owner}' sent no trajectory for {silence:.2f} s; it had promised one every "
                 f"{self._ownership.heartbeat_timeout:.2f} s.",
             )
-        if self.reading is not None and self._torque_on:
+        if self.reading is not None and self._torque.any:
             for reason, message in self._watch.check(self.reading, now):
                 self._stop(reason, message)
+
+    # -- torque of each motor ------------------------------------------------------------------------------------------
+
+    @property
+    def _may_move(self) -> bool:
+        """Whether the driver moves the arm: not with a joint that hangs, and not in a dry run."""
+        return self._torque.all and not self.settings.dry_run
+
+    def _watch_torque(self, now: float) -> None:
+        """Ask one motor after the other whether it still has torque: one that lost its power comes back without."""
+        motor = self._torque.next_to_ask()
+        if motor is None or not self.bus.is_connected:
+            return
+        try:
+            if self.bus.has_torque(JOINT_NAMES[motor]) == self._torque.on[motor]:
+                return
+            self._adopt()
+        except CommunicationError:
+            return  # the block read of every cycle judges the line
+        except BusError as error:
+            self._lose_contact(error)
+            return
+        if self._torque.given and not self._torque.all:
+            self._stop(StopReason.TORQUE_LOST, self._torque.lost_sentence)
+            # After a loss of power the servo must be set up again before it gets torque.
+            self.bus.close()
+            self._reconnect_at = now
 
     # -- contact -------------------------------------------------------------------------------------------------------
 
@@ -258,12 +297,11 @@ class ArmDriver:
         """Take the arm over as it is found: what has torque goes on holding what it holds."""
         self.reading = self.bus.read()
         self._last_answer = self.now()
-        powered = self.bus.torque_enabled()
-        self._torque_on = bool(powered.any())
+        self._torque.on = self.bus.torque_enabled()
         position = self.reading.position
-        if self._torque_on:
+        if self._torque.any:
             goals = self.bus.goals()
-            keep = powered & (np.abs(goals - position) < TAKEOVER_TOLERANCE)
+            keep = self._torque.on & (np.abs(goals - position) < TAKEOVER_TOLERANCE)
             position = np.where(keep, goals, position)
         self._motion.start_from(position)
         limits = WatchLimits(
@@ -291,24 +329,36 @@ class ArmDriver:
             self._adopt()
         except BusError as error:
             self.bus.close()
-            self._ladder.explain(StopReason.COMMUNICATION, str(error))
+            self._explain_loss(str(error))
             self._reconnect_at = self.now() + RECONNECT_INTERVAL
+            return
+        if self._torque.is_lost:
+            self._explain_loss(self._torque.lost_sentence)
+
+    def _explain_loss(self, sentence: str) -> None:
+        for reason in (StopReason.COMMUNICATION, StopReason.TORQUE_LOST):
+            self._ladder.explain(reason, sentence)
 
     # -- motion --------------------------------------------------------------------------------------------------------
 
     def _hold_with_torque(self) -> None:
-        """Torque on in every motor, with the position that it has as its goal."""
+        """Torque on in every motor, with the position that it has as its goal; in none if one cannot be held there."""
         self._adopt()
-        powered = self.bus.torque_enabled()
-        self._torque_on = True  # even if a motor does not answer below: the others hold the arm from then on
+        assert self.reading is not None
+        outside = readings_outside(self.reading.counts, self.bus.calibration)
+        limp = dict(zip(JOINT_NAMES, ~self._torque.on, strict=True))
+        if refused := [sentence for name, sentence in outside.items() if limp[name]]:
+            raise RefusedError(" ".join(refused))
         for i, name in enumerate(JOINT_NAMES):
-            if not powered[i]:
+            if not self._torque.on[i]:
                 self.bus.hold(name, self._motion.position[i])
+                self._torque.on[i] = True
+        self._torque.given = True
 
     def _let_go(self) -> list[str]:
         """Torque off; returns the motors that did not answer."""
         self._unanswered = self.bus.torque_off() if self.bus.is_connected else list(JOINT_NAMES)
-        self._torque_on = bool(self._unanswered)
+        self._torque.switched_off(self._unanswered)
         self._motion.halt()
         return self._unanswered
 
@@ -338,47 +388,45 @@ class ArmDriver:
     def _descend(self, now_ns: int, now: float) -> None:
         """Go down the ladder as far as it is time to."""
         rung = self._ladder.update(now, self._is_at_rest(now_ns))
-        if rung is Rung.RETURN and not self._motion.returning:
+        if rung is Rung.RETURN and not self._motion.returning and self._may_move:
             # The way to rest begins, or goes on after a deactivation or a lost contact interrupted it.
             self._motion.return_to_rest(now_ns)
-        if rung is Rung.OFF and self._torque_on:
+        if rung is Rung.OFF and self._torque.any:
             self._let_go()
 
     def _is_at_rest(self, now_ns: int) -> bool:
-        if not self._torque_on:
+        if not self._torque.any:
             return True
-        if not self._motion.returning or now_ns < self._motion.end_ns or self.reading is None:
+        if self.reading is None:
+            return False
+        if self._may_move and (not self._motion.returning or now_ns < self._motion.end_ns):
             return False
         _, position, rest = self._motion.farthest_from_rest(self.reading.position)
         return abs(position - rest) < REST_TOLERANCE
 
-    def _check_ready(self, what: str, torque: bool = True) -> None:
+    def _check_ready(self, what: str) -> None:
         """Raise :class:`RefusedError` unless the arm can be moved."""
         if self._ladder.in_force:
             raise RefusedError(f"{what} is refused while the arm is stopped: {self._ladder.message}")
+        self._check_active(what)
+        if self.settings.dry_run:
+            raise RefusedError(f"{what} is refused: this is a dry run, in which the arm does not move.")
+        if not self._torque.any:
+            raise RefusedError(f"{what} is refused: the torque is off; set_torque switches it on.")
+        if not self._torque.all:
+            raise RefusedError(f"{what} is refused: {self._torque.lost_sentence}")
+
+    def _check_active(self, what: str) -> None:
         if not self._active:
             raise RefusedError(f"{what} is refused: the driver is not active.")
-        if torque and not self._torque_on:
-            raise RefusedError(f"{what} is refused: the torque is off.")
 
     def _mode(self, now_ns: int) -> Mode:
-        if not self._torque_on:
+        if not self._torque.any:
             return Mode.LIMP
-        if self._ladder.in_force and self._ladder.rung is not Rung.RETURN:
+        if not self._torque.all:
+            return Mode.PARTLY_LIMP
+        if self._ladder.in_force and not self._motion.returning:
             return Mode.STOPPED
         if now_ns >= self._motion.end_ns:
             return Mode.RETURNING if self._ladder.in_force else Mode.HOLDING
         return Mode.RETURNING if self._motion.returning else Mode.FOLLOWING
-
-
-def motion_limits(calibration: Mapping[str, MotorCalibration], settings: DriverSettings) -> Limits:
-    """What the calibration, the arm's figures and the settings allow together."""
-    lower, upper = position_limits()
-    calibrated_lower, calibrated_upper = position_range(calibration)
-    joints = np.ones(len(JOINT_NAMES))
-    return Limits(
-        lower=np.maximum(lower, calibrated_lower),
-        upper=np.minimum(upper, calibrated_upper),
-        velocity=settings.max_velocity * joints,
-        acceleration=settings.max_acceleration * joints,
-    )

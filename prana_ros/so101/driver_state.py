@@ -18,6 +18,7 @@ class Mode(IntEnum):
     FOLLOWING = 2
     RETURNING = 3
     STOPPED = 4
+    PARTLY_LIMP = 5
 
 
 class RefusedError(ValueError):
@@ -36,6 +37,8 @@ class DriverSettings:
     max_temperature: float = 65.0
     min_voltage: float = 4.5
     communication_timeout: float = 0.5
+    dry_run: bool = False
+    """Whether the arm never moves, and has torque only if that is asked for."""
 
 
 @dataclass
@@ -60,4 +63,6 @@ class DriverState:
     counters: Counters
     commands_limited: int
     reading: ArmReading | None
+    torque: np.ndarray
+    """Which motors (6,) have torque, as far as is known."""
     communication_errors: np.ndarray

@@ -1,26 +1,37 @@
 """Where the arm is sent: the plan, kept within the limits, with the gripper's goal eased where it presses too hard."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from prana_ros.so101.arm_watch import OVERLOAD_BITS
 from prana_ros.so101.bus import ArmReading
+from prana_ros.so101.calibration import MotorCalibration, position_range
+from prana_ros.so101.driver_state import DriverSettings
 from prana_ros.so101.figures import JOINT_NAMES
 from prana_ros.so101.grip_guard import GripGuard
+from prana_ros.so101.kinematics import position_limits
 from prana_ros.so101.limits import Limiter, Limits
 from prana_ros.so101.player import Player
 from prana_ros.so101.trajectory import NANOSECONDS, Trajectory
 
 GRIPPER = JOINT_NAMES.index("gripper")
+REST_SLACK = 0.1
+"""rad by which the rest pose may lie outside the limits: a joint at its stop rests as well there."""
 SHORTEST_RETURN = 0.5
 """Seconds that the way to rest takes at least."""
 
 
 class Motion:
-    """Goals for the servos at ``rate`` Hz. Positions have shape (6,), in rad."""
+    """Goals for the servos at ``rate`` Hz. Positions have shape (6,), in rad.
+
+    Raises:
+        ValueError: one sentence if the rest pose lies outside the limits.
+    """
 
     def __init__(self, limits: Limits, rate: float, rest_pose: np.ndarray, rest_velocity: float) -> None:
         self.limits = limits
-        self.rest_pose = np.clip(np.asarray(rest_pose, dtype=np.float64), limits.lower, limits.upper)
+        self.rest_pose = _reachable(np.asarray(rest_pose, dtype=np.float64), limits)
         self.returning = False
         """Whether the plan is the way to rest."""
         self._period = 1.0 / rate
@@ -91,3 +102,27 @@ class Motion:
         """The joint that is farthest from rest (the gripper does not count), its ``position`` and the rest's, rad."""
         i = int(np.argmax(np.abs(position - self.rest_pose)[:GRIPPER]))
         return JOINT_NAMES[i], float(position[i]), float(self.rest_pose[i])
+
+
+def _reachable(rest_pose: np.ndarray, limits: Limits) -> np.ndarray:
+    """The rest pose within the limits: elsewhere the arm would stop on the way, and be let go above the table."""
+    for name, rest, low, high in zip(JOINT_NAMES, rest_pose, limits.lower, limits.upper, strict=True):
+        if not low - REST_SLACK <= rest <= high + REST_SLACK:
+            raise ValueError(
+                f"The rest pose has {name} at {rest:.2f} rad, but its calibrated range goes from {low:.2f} to "
+                f"{high:.2f} rad; calibrate again and sweep the whole range, or set rest_pose to where this arm lies."
+            )
+    return np.clip(rest_pose, limits.lower, limits.upper)
+
+
+def motion_limits(calibration: Mapping[str, MotorCalibration], settings: DriverSettings) -> Limits:
+    """What the calibration, the arm's figures and the settings allow together."""
+    lower, upper = position_limits()
+    calibrated_lower, calibrated_upper = position_range(calibration)
+    joints = np.ones(len(JOINT_NAMES))
+    return Limits(
+        lower=np.maximum(lower, calibrated_lower),
+        upper=np.minimum(upper, calibrated_upper),
+        velocity=settings.max_velocity * joints,
+        acceleration=settings.max_acceleration * joints,
+    )

@@ -20,6 +20,7 @@ class StopReason(IntEnum):
     LOW_VOLTAGE = 6
     LIMIT = 7
     SHUTDOWN = 8
+    TORQUE_LOST = 9
 
 
 class Rung(IntEnum):
@@ -38,6 +39,7 @@ LAST_RUNG: dict[StopReason, Rung] = {
     StopReason.COMMUNICATION: Rung.HOLD,
     StopReason.OVERLOAD: Rung.HOLD,
     StopReason.LIMIT: Rung.HOLD,
+    StopReason.TORQUE_LOST: Rung.HOLD,
     StopReason.OVER_TEMPERATURE: Rung.OFF,
     StopReason.LOW_VOLTAGE: Rung.OFF,
     StopReason.SHUTDOWN: Rung.OFF,
@@ -74,6 +76,11 @@ class StopLadder:
         if self.rung is Rung.FREE:
             self.rung, self._since = Rung.HOLD, now
         return True
+
+    @property
+    def only_holds(self) -> bool:
+        """Whether the stop in force, or none, leaves the arm where it is."""
+        return LAST_RUNG.get(self.reason, Rung.HOLD) is Rung.HOLD
 
     def explain(self, reason: StopReason, message: str) -> None:
         """Replace the explanation of a stop for ``reason`` by what has become known since."""

@@ -4,127 +4,33 @@ import signal
 import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from builtin_interfaces.msg import Duration, Time
+from builtin_interfaces.msg import Duration
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
-from std_srvs.srv import SetBool, Trigger
-from support.lerobot_arms import motors_bus
-from support.ros import wait_until
+from std_srvs.srv import SetBool
+from support.driver_node import MODULE, PATIENCE, Driver, look, trajectory
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from prana_msgs.msg import ArmState
 from prana_msgs.srv import Acquire, Release
 from prana_ros import resources
 from prana_ros.nodes import qos
-from prana_ros.nodes.messages import duration_from_s, stamp_from_ns
+from prana_ros.nodes.messages import stamp_from_ns
 from prana_ros.so101.figures import JOINT_NAMES, REST_POSE
-from prana_ros.so101.units import lerobot_to_radians
 
-MODULE = "prana_ros.nodes.so101_driver"
-TWIN = ("-c", "from prana_ros.cli import main; main()", "twin")
 REST = np.array(REST_POSE)
 RAISED = np.array([0.3, -0.8, 0.9, 0.3, 0.2, 0.8])
-PATIENCE = 90.0
-"""Seconds for whatever takes two on a machine that has nothing else to do."""
 
 
-@pytest.fixture
-def port(processes, tmp_path):
-    """The twin's serial port."""
-    link = tmp_path / "arm"
-    twin = processes.python(*TWIN, "--link", link)
-    twin.wait_for("Ctrl-C ends the twin", timeout=PATIENCE)
-    return SimpleNamespace(link=link, twin=twin)
-
-
-@pytest.fixture
-def start(processes, ros, port):
-    """Start driver nodes on the twin."""
-
-    def start(*ros_args, **changes):
-        calibration = resources.packaged("config", "calibration")
-        parameters = {"port": port.link, "robot_id": "twin", "calibration_dir": calibration} | changes
-        return processes.node(MODULE, parameters, *ros_args)
-
-    return start
-
-
-class Driver:
-    """A driver that is active, and what it says."""
-
-    def __init__(self, ros, process, name="so101_driver"):
-        self.ros, self.process, self.name = ros, process, name
-        self.states = ros.collect(f"{name}/arm_state", ArmState, qos.LATCHED)
-        self.joints = ros.collect("joint_states", JointState, qos.JOINT_STATE_SUB)
-        assert ros.change_state(name, "configure")
-        assert ros.change_state(name, "activate")
-        self.trajectories = ros.publisher("joint_trajectory", JointTrajectory, qos.TRAJECTORY, PATIENCE)
-        self.joints.wait(timeout=PATIENCE)
-        self.states.wait(timeout=PATIENCE)
-
-    def go(self, position, seconds=1.5, **changes):
-        self.trajectories.publish(trajectory([position], [seconds], **changes))
-
-    def call(self, service, service_type=Trigger, **request):
-        return self.ros.call(f"{self.name}/{service}", service_type, service_type.Request(**request))
-
-    @property
-    def state(self):
-        return self.states.messages[-1]
-
-    @property
-    def position(self):
-        return np.array(self.joints.messages[-1].position)
-
-    def wait_near(self, position, tolerance=0.1, timeout=PATIENCE):
-        wait_until(
-            lambda: np.abs(self.position - position).max() < tolerance,
-            timeout,
-            lambda: f"the arm is at {self.position}",
-        )
-
-    def wait_mode(self, mode, timeout=PATIENCE):
-        wait_until(lambda: self.state.mode == mode, timeout, lambda: f"the state is {self.state}")
-
-
-@pytest.fixture
-def driver(ros, start):
-    return Driver(ros, start())
-
-
-def trajectory(positions, times, owner="", joints=JOINT_NAMES, stamp=None):
-    msg = JointTrajectory(joint_names=list(joints))
-    msg.header.frame_id = owner
-    msg.header.stamp = stamp or Time()
-    msg.points = [
-        JointTrajectoryPoint(positions=list(map(float, position)), time_from_start=duration_from_s(seconds))
-        for position, seconds in zip(positions, times, strict=True)
-    ]
-    return msg
-
-
-def look(port):
-    """What LeRobot's own bus finds at the port: joint positions (6,) in rad, and torque per motor."""
-    bus = motors_bus(port.link)
-    bus.connect()
-    try:
-        position = bus.sync_read("Present_Position")
-        torque = bus.sync_read("Torque_Enable", normalize=False)
-    finally:
-        bus.disconnect(disable_torque=False)
-    return lerobot_to_radians([position[name] for name in JOINT_NAMES]), [torque[name] for name in JOINT_NAMES]
-
-
-def test_it_tells_everything_about_the_arm(ros, start):
+def test_it_tells_everything_about_the_arm(ros, start_driver):
     commanded = ros.collect("so101_driver/commanded", JointState, qos.JOINT_STATE_SUB)
     diagnostics = ros.collect("/diagnostics", DiagnosticArray, qos.DIAGNOSTICS)
-    driver = Driver(ros, start())
+    driver = Driver(ros, start_driver())
     # Joining late, as RViz does.
     description = ros.collect("robot_description", String, qos.LATCHED)
     assert 'name="gripper_frame"' in description.wait()[0].data
@@ -252,7 +158,9 @@ def test_a_signal_in_the_middle_of_a_motion_brings_the_arm_to_rest_and_lets_go_t
     assert "ERROR" not in driver.process.output
 
 
-def test_after_sigkill_in_motion_the_arm_holds_and_the_next_start_takes_over_without_a_jump(driver, ros, start, port):
+def test_after_sigkill_in_motion_the_arm_holds_and_the_next_start_takes_over_without_a_jump(
+    driver, ros, start_driver, port
+):
     driver.go(RAISED, 1.5)
     driver.wait_near(RAISED)
     driver.go([-0.5, *RAISED[1:]], 3.0)
@@ -264,7 +172,7 @@ def test_after_sigkill_in_motion_the_arm_holds_and_the_next_start_takes_over_wit
     assert torque == [1] * 6
     assert -0.5 < held[0] < RAISED[0]
     # Under another name: DDS takes the dead one for alive for a while, and would ask it to configure.
-    successor = Driver(ros, start("-r", "__node:=successor"), "successor")
+    successor = Driver(ros, start_driver("-r", "__node:=successor"), "successor")
     path = np.array([joints.position for joints in successor.joints.wait(20)])
     np.testing.assert_allclose(path, np.tile(held, (len(path), 1)), atol=0.03)
     successor.go([-0.5, *RAISED[1:]])
@@ -361,8 +269,8 @@ def test_what_cannot_be_configured_is_refused_in_one_sentence(ros, processes, tm
     assert "Traceback" not in process.output
 
 
-def test_a_busy_port_is_refused_and_the_first_driver_goes_on(driver, ros, start):
-    second = start("-r", "__node:=second")
+def test_a_busy_port_is_refused_and_the_first_driver_goes_on(driver, ros, start_driver):
+    second = start_driver("-r", "__node:=second")
     assert not ros.change_state("second", "configure")
     second.wait_for(r"cannot configure: The port '.*' is in use by .*pid \d+")
     driver.go(RAISED)
@@ -370,8 +278,8 @@ def test_a_busy_port_is_refused_and_the_first_driver_goes_on(driver, ros, start)
     assert driver.state.stop_reason == ArmState.STOP_NONE
 
 
-def test_on_a_simulated_clock_plans_stretch_and_a_clock_that_ends_does_not_keep_the_arm_up(ros, start, port):
-    process = start(use_sim_time=True)
+def test_on_a_simulated_clock_plans_stretch_and_a_clock_that_ends_does_not_keep_the_arm_up(ros, start_driver, port):
+    process = start_driver(use_sim_time=True)
     clock = ros.publisher("/clock", Clock, qos.CLOCK, PATIENCE)
     ticking = threading.Event()
 

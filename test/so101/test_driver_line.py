@@ -80,8 +80,10 @@ def test_after_a_loss_of_power_the_arm_is_limp_and_set_up_anew(make_rig):
     rig.run(2.5)
     assert rig.mode is Mode.LIMP
     assert rig.bus.servos[5].get(registers.TORQUE_LIMIT) == 500
-    rig.driver.clear_stop()
+    with pytest.raises(ValueError, match="have no torque; did their motors lose power\\? set_torque switches"):
+        rig.driver.clear_stop()
     rig.driver.set_torque(True)
+    rig.driver.clear_stop()
     rig.go(REST, 1.0)
     rig.run(1.5)
     np.testing.assert_allclose(rig.arm.position, REST, atol=4e-3)

@@ -1,13 +1,14 @@
 """An arm for tests of the driver: ideal joints behind the real servo bus, in steps that the test makes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from prana_ros.simulation import registers
+from prana_ros.simulation.servo import Servo
 from prana_ros.simulation.servo_bus import ServoBus
 from prana_ros.so101.bus import ArmBus
-from prana_ros.so101.calibration import twin_calibration
+from prana_ros.so101.calibration import MotorCalibration, twin_calibration
 from prana_ros.so101.driver import ArmDriver
 from prana_ros.so101.driver_state import DriverSettings, Mode
 from prana_ros.so101.figures import ACTUATOR, JOINT_NAMES, REST_POSE
@@ -49,14 +50,30 @@ class IdealArm:
         self.torque = np.clip(pull, -limit, limit)
 
 
+def calibrate(servo: Servo, motor: MotorCalibration) -> None:
+    """Write a motor's calibrated range into its servo's memory, as LeRobot's calibration does."""
+    servo.write(registers.LOCK.address, b"\0")
+    servo.write(registers.MIN_POSITION.address, motor.range_min.to_bytes(2, "little"))
+    servo.write(registers.MAX_POSITION.address, motor.range_max.to_bytes(2, "little"))
+    servo.write(registers.LOCK.address, b"\1")
+
+
 class Rig:
     """A driver on the virtual bus, with a clock that only ``run`` moves on."""
 
     def __init__(
-        self, position: Sequence[float] = REST_POSE, link: object = None, reply_timeout: float = 0.5, **settings: object
+        self,
+        position: Sequence[float] = REST_POSE,
+        link: object = None,
+        reply_timeout: float = 0.5,
+        calibration: Mapping[str, MotorCalibration] | None = None,
+        **settings: object,
     ) -> None:
+        self.calibration = calibration or twin_calibration()
         self.arm = IdealArm(position)
         self.bus = ServoBus(self.arm, link)
+        for servo, motor in zip(self.bus.servos, self.calibration.values(), strict=True):
+            calibrate(servo, motor)
         self.now_ns = START_NS
         # Far longer than the driver's own: a busy machine must not look like a bad line.
         self.reply_timeout = reply_timeout
@@ -68,7 +85,7 @@ class Rig:
     def new_driver(self) -> ArmDriver:
         """Another program that has not connected yet."""
         port = str(self.bus.link or self.bus.port)
-        bus = ArmBus(port, twin_calibration(), lambda: self.now_ns, self.reply_timeout)
+        bus = ArmBus(port, self.calibration, lambda: self.now_ns, self.reply_timeout)
         return ArmDriver(bus, self.settings, now=lambda: (self.now_ns - START_NS) * 1e-9)
 
     def start(self) -> "Rig":
