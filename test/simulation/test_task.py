@@ -1,15 +1,33 @@
 """Success and the classes of failure, each brought about by hand."""
 
+from functools import cache
+
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from prana_ros.simulation.expert import Expert
-from prana_ros.simulation.scene import STANDARD, TOOL_BACK, TOOL_RADIUS, TOOL_TIP, sample_scene
+from prana_ros.simulation.scene import (
+    BOX_HEIGHT,
+    BOX_INNER,
+    BOX_WALL,
+    STANDARD,
+    TOOL_BACK,
+    TOOL_LENGTH,
+    TOOL_RADIUS,
+    TOOL_TIP,
+    sample_scene,
+)
 from prana_ros.simulation.task import TaskMonitor
 from prana_ros.simulation.world import World
 from prana_ros.so101.figures import REST_POSE
 
-RAISED = np.array([0.3, -0.6, 0.6, 0.2, 0.0, 0.0])
+
+@cache
+def shared_world() -> World:
+    """One world for many examples, each of which puts the tool somewhere."""
+    return World(sample_scene(STANDARD, 0))
 
 
 @pytest.fixture
@@ -48,26 +66,71 @@ def test_released_at_rest_in_the_box_is_success(world):
     assert 0.2 <= monitor.success_time <= 1.0
 
 
-def test_a_gripper_still_closed_away_from_home_is_no_success(world):
-    world.goal = RAISED
+@pytest.mark.parametrize("away", [0.0, 0.26, 0.8])
+@pytest.mark.parametrize("opening", [0.0, 0.5])
+def test_wherever_the_arm_is_and_its_gripper_a_tool_that_it_does_not_touch_is_released(world, away, opening):
+    world.goal = np.array(REST_POSE) + np.array([away, away, -away, 0, 0, opening])
     world.step(1000)
     monitor = TaskMonitor(world)
     put_tool_into_box(world)
-    assert watch(world, monitor, 1.0).outcome() == "missed"
-    assert world.task_state().tool_in_box
-    assert not world.task_state().released
-    world.goal = RAISED + np.array([0, 0, 0, 0, 0, 0.5])
-    assert watch(world, monitor, 1.0).outcome() == "success", "opening the gripper releases it"
+    assert watch(world, monitor, 1.0).outcome() == "success"
 
 
-def test_in_the_box_after_a_lift_but_never_let_go(world):
-    world.goal = RAISED
-    world.step(1000)
-    monitor = TaskMonitor(world)
-    put_tool(world, 0.3, 0.2, 0.15, 0.0)
-    monitor.update()
-    put_tool_into_box(world)
-    assert watch(world, monitor, 0.6).outcome() == "timeout"
+def test_a_tool_in_the_box_is_no_success_while_the_jaws_touch_it(world):
+    """The expert puts the tool into the box: success comes when the jaws have left it, and no earlier."""
+    monitor, expert = TaskMonitor(world), Expert(world.scene)
+    touched_in_box = 0
+    for tick in range(900):
+        world.goal = expert.target(tick / 100)
+        world.step(5)
+        state = world.task_state()
+        touching = world.tool_touches_arm()
+        assert state.released is not touching
+        touched_in_box += state.tool_in_box and touching
+        if monitor.update():
+            break
+    assert touched_in_box > 10
+    assert monitor.outcome() == "success"
+    assert not world.tool_touches_arm()
+
+
+def test_in_the_jaws_over_the_box_after_a_lift_is_not_over(world):
+    monitor, hold = carried(world)
+    expert = Expert(world.scene)
+    for tick in range(430, 900):
+        world.goal = expert.target(tick / 100)
+        world.step(5)
+        if world.task_state().tool_in_box:
+            break
+    hold = world.goal.copy()
+    for _ in range(30):
+        world.goal = hold
+        world.step(10)
+        monitor.update()
+    assert world.tool_touches_arm()
+    assert monitor.outcome() == "timeout"
+
+
+@given(st.floats(-0.03, 0.03))
+def test_a_tool_may_reach_two_millimetres_into_the_end_wall_and_no_farther(shift):
+    """Contacts are soft: a tool that leans on the end wall sinks into it, and is in the box all the same."""
+    world = shared_world()
+    put_tool_into_box(world, shift=shift)
+    beyond = abs(shift) + TOOL_LENGTH / 2 - BOX_INNER[1]
+    assume(abs(beyond - 0.002) > 2e-4)  # the step in which it was put there moves it a little
+    assert world.task_state().tool_in_box == (beyond < 0.002)
+
+
+@pytest.mark.parametrize("wall", [(1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)])
+def test_a_tool_that_leans_on_the_box_from_outside_is_not_in_it(world, wall):
+    """The middle is below the rim there too: only the thickness of the wall tells it from one that leans inside."""
+    turn = np.array([[0, -1], [1, 0]]) if wall[0] else np.eye(2)
+    beside = np.array(wall) * (BOX_INNER + BOX_WALL + TOOL_RADIUS)
+    direction = turn @ np.array([1.0, 0.0])
+    x, y = np.array(world.scene.box_position) + beside - (TOOL_BACK + TOOL_TIP) / 2 * direction
+    put_tool(world, x, y, TOOL_RADIUS, float(np.arctan2(direction[1], direction[0])))
+    assert world.object_poses()["tool"][0][2] < BOX_HEIGHT
+    assert not world.task_state().tool_in_box
 
 
 def test_success_has_to_last(world):
