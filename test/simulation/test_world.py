@@ -61,11 +61,24 @@ def test_a_far_goal_is_approached_at_the_no_load_speed(world):
     assert fastest == pytest.approx((ACTUATOR.torque_limit - ACTUATOR.friction) / ACTUATOR.damping, rel=0.01)
 
 
-def test_a_limp_arm_stays_in_the_rest_pose(world):
+def test_a_limp_arm_stays_in_the_rest_pose_for_a_while(world):
     world.arms[0].torque_enabled = np.zeros(6, bool)
     world.step(1500)
     assert not world.torque.any()
     np.testing.assert_allclose(world.position, REST_POSE, atol=0.12)
+
+
+@pytest.mark.parametrize("shift", [-0.03, 0.0, 0.03])
+def test_a_limp_arm_lies_on_its_stops_and_its_hand_sinks_until_it_lies_too(world, shift):
+    """The hand's weight is a little more than the wrist's friction holds; see REST_POSE."""
+    assert abs(gravity_torque(np.array([[0.0, -1.70, 1.69, -1.0, 0.0, 0.0]]))[0, 3]) > ACTUATOR.friction
+    arm = world.arms[0]
+    arm.park(np.array(REST_POSE) + shift * np.array([1, 1, 1, 1, 1, 0]))
+    arm.torque_enabled = np.zeros(6, bool)
+    world.step(25_000)
+    np.testing.assert_allclose(world.position[[0, 1, 2, 4, 5]], np.array(REST_POSE)[[0, 1, 2, 4, 5]], atol=0.15)
+    assert REST_POSE[3] + 1.0 < world.position[3] < REST_POSE[3] + 2.2
+    assert np.abs(world.velocity).max() < 0.01
 
 
 def test_a_limp_raised_arm_falls(world):
