@@ -26,15 +26,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from draccus import ParsingError
 from draccus.wrappers import docstring
 from lerobot.configs import parser
+from lerobot.configs.policies import PreTrainedConfig
 from lerobot.configs.train import TrainPipelineConfig
 from lerobot.datasets.utils import cycle
 from lerobot.scripts import lerobot_train
 from torch.utils.data import DataLoader, Dataset
 
 import prana_ros.policies.registration  # noqa: F401 (LeRobot then knows the policies)
+from prana_ros.learning.dataset_description import describe
 from prana_ros.learning.training_data import FrameOptions, make_training_dataset
 from prana_ros.learning.training_report import TrainingReport, replaced
 from prana_ros.policies.cached_dataset import CachedDataset
@@ -104,6 +107,16 @@ def _sentence(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
+def _say_what_it_is(dataset_meta: Any, policy: PreTrainedConfig) -> None:
+    """Print what training takes the dataset to be, and what speaks against it."""
+    description = describe(dataset_meta, policy)
+    if not PartialState().is_main_process:
+        return
+    print("The dataset, as this training takes it:", *description.lines, sep="\n  ", flush=True)
+    for warning in description.warnings:
+        print(f"train: warning: {warning}", file=sys.stderr, flush=True)
+
+
 def _batches(dataloader: DataLoader) -> Iterator[dict[str, Any]]:
     """LeRobot's endless batches, with images from the device that holds them."""
     for batch in cycle(dataloader):
@@ -136,6 +149,7 @@ def main() -> None:
 
     def make_dataset(cfg: TrainPipelineConfig) -> Dataset:
         dataset = make_training_dataset(cfg, options)
+        _say_what_it_is(dataset.meta, cfg.policy)
         if isinstance(dataset, CachedDataset) and not workers_given:
             cfg.num_workers = 0  # a batch is a few copies from memory: worker processes only cost
         report.starts_with(cfg, dataset)

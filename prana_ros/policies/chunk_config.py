@@ -1,5 +1,6 @@
 """Configuration shared by all policies that predict action chunks; each family adds its own options."""
 
+import logging
 from dataclasses import dataclass, field
 
 from lerobot.configs.policies import PreTrainedConfig
@@ -41,8 +42,9 @@ class ChunkPolicyConfig(PreTrainedConfig):
         ema_decay: decay of the average that a checkpoint deploys.
         optimizer_backbone_lr_factor: learning rate of a backbone that is not frozen, relative to ``optimizer_lr``;
             below 1 for pretrained weights, 1 for a backbone that starts from nothing.
-        joint_names, fps, state_min, state_max: taken from the training dataset, for the checkpoint gate.
-        units: of the dataset's joints; ``degrees`` (gripper 0…100) or ``m100_100``.
+        joint_names: of the dataset's action, for the checkpoint gate; empty: as the dataset names them.
+        fps, state_min, state_max: taken from the training dataset, for the checkpoint gate.
+        units: of the dataset's joints, which no dataset says; ``degrees`` (gripper 0…100) or ``m100_100``.
         pretrained_revision: LeRobot 0.6's own. Known here too, so that 0.5 reads what 0.6
             has saved. (The parser of --help takes what follows the last attribute for its help, if it is a quotation.)
     """
@@ -119,6 +121,7 @@ class ChunkPolicyConfig(PreTrainedConfig):
         """Check the features that the dataset gave; one sentence for the first that does not fit."""
         if not self.image_features:
             raise ValueError("the policy needs at least one camera among its inputs, got none")
+        self._drop_other_states()
         if self.robot_state_feature is None:
             raise ValueError("the policy needs observation.state among its inputs, got none")
         if self.action_feature is None:
@@ -132,6 +135,15 @@ class ChunkPolicyConfig(PreTrainedConfig):
         unused = [key for key, feature in (self.input_features or {}).items() if feature.type is FeatureType.ENV]
         if unused:
             raise ValueError(f"the policy has no use for the input {unused[0]}; allowed: images and observation.state")
+
+    def _drop_other_states(self) -> None:
+        """Leave out what no node of the arm gives a policy: the checkpoint would ask for it and be refused."""
+        features = self.input_features or {}
+        others = [key for key, feature in features.items() if feature.type is FeatureType.STATE and key != OBS_STATE]
+        if others:
+            logging.warning("The policy does not use %s: only %s comes from the arm.", ", ".join(others), OBS_STATE)
+        for key in others:
+            del features[key]
 
     @property
     def cameras(self) -> list[str]:

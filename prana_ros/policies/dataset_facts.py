@@ -1,21 +1,31 @@
 """What a policy takes from its training dataset: names, rate, ranges, and the action episodes for the noise."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow.dataset
-from lerobot.utils.constants import ACTION, OBS_STATE
+from lerobot.utils.constants import ACTION, OBS_STATE, OBS_STR
 
 from prana_ros.policies.correlated_noise import ActionStatistics
 
 
 def joint_names(dataset_meta: Any) -> list[str]:
-    """Joint names in the action's order, without LeRobot's ``.pos`` suffix; empty where the dataset names none."""
+    """Joint names in the action's order, without LeRobot's ``.pos`` suffix and the ``main_`` prefix of older releases;
+    empty where the dataset names none."""
     names = dataset_meta.features[ACTION].get("names") or []
     if isinstance(names, dict):  # older datasets group the names, e.g. {"motors": [...]}
         names = [name for group in names.values() for name in group]
-    return [str(name).removesuffix(".pos") for name in names]
+    return [str(name).removesuffix(".pos").removeprefix("main_") for name in names]
+
+
+def other_states(features: Mapping[str, Any]) -> list[str]:
+    """Observations of the robot beside ``observation.state``, such as ``observation.velocity``."""
+    return [
+        key
+        for key, feature in features.items()
+        if key.startswith(f"{OBS_STR}.") and key != OBS_STATE and feature["dtype"] not in ("image", "video", "string")
+    ]
 
 
 def action_statistics(dataset_meta: Any) -> ActionStatistics:

@@ -6,6 +6,7 @@ import typing
 import pytest
 import torch
 from lerobot.configs.policies import PreTrainedConfig
+from lerobot.configs.types import FeatureType, PolicyFeature
 from lerobot.policies.factory import get_policy_class
 from lerobot.policies.pretrained import PreTrainedPolicy
 from support.policies import (
@@ -19,6 +20,8 @@ from support.policies import (
     tiny_config,
     tiny_policy,
 )
+
+from prana_ros.policies.prana_v2.configuration_prana_v2 import PranaV2Config
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 flow_kinds = pytest.mark.parametrize("kind", FLOW_KINDS)
@@ -229,3 +232,15 @@ def test_v1_cannot_continue_a_chunk_and_says_so_in_its_signature():
     assert "prev_chunk_left_over" not in inspect.signature(policy.predict_action_chunk).parameters
     arguments = {"inference_delay": 2, "prev_chunk_left_over": torch.randn(4, 6), "execution_horizon": 8}
     assert torch.equal(chunk(policy, observations(), **arguments), chunk(policy, observations()))
+
+
+def test_state_that_the_arm_does_not_give_is_left_out_of_the_inputs(caplog):
+    extra = PolicyFeature(FeatureType.STATE, (6,))
+    image = PolicyFeature(FeatureType.VISUAL, (3, 48, 64))
+    config = PranaV2Config(
+        input_features={"observation.state": extra, "observation.velocity": extra, "observation.images.table": image},
+        output_features={"action": PolicyFeature(FeatureType.ACTION, (6,))},
+    )
+    config.validate_features()
+    assert list(config.input_features) == ["observation.state", "observation.images.table"]
+    assert "does not use observation.velocity" in caplog.text

@@ -17,6 +17,7 @@ from support.policies import swinging_dataset
 from support.scripts import load_script
 
 from prana_ros.learning.training_log import read_metrics
+from prana_ros.so101.figures import JOINT_NAMES
 
 ROOT = Path(__file__).parents[2]
 train = load_script("training/train.py")
@@ -300,6 +301,38 @@ def refusal(train_here, *arguments: str) -> str:
 def test_bad_requests_are_one_sentence(arguments, sentence, dataset, tmp_path, train_here, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert sentence in refusal(train_here, *where(dataset, tmp_path / "run"), *TINY, *arguments)
+
+
+@pytest.fixture
+def renamed(dataset, tmp_path) -> Path:
+    """The dataset with the joint names of an SO-100, as LeRobot once recorded it."""
+    copy = tmp_path / "renamed"
+    shutil.copytree(dataset, copy)
+    info = json.loads((copy / "meta" / "info.json").read_text())
+    for key in ("action", "observation.state"):
+        info["features"][key]["names"] = ["Rotation", "Pitch", "Elbow", "Wrist_Pitch", "Wrist_Roll", "Jaw"]
+    (copy / "meta" / "info.json").write_text(json.dumps(info))
+    return copy
+
+
+def test_joints_of_other_names_are_refused_before_the_first_step_with_the_flag(renamed, tmp_path, train_here):
+    output = tmp_path / "run"
+    said = refusal(train_here, *where(renamed, output), *TINY)
+    assert "the joints are Rotation, Pitch" in said
+    assert "--policy.joint_names=[shoulder_pan,shoulder_lift,elbow_flex,wrist_flex,wrist_roll,gripper]" in said
+    assert not (output / "checkpoints").exists()
+
+
+@pytest.mark.timeout(600)
+def test_joint_names_and_units_that_are_said_are_printed_and_kept(renamed, tmp_path, train_here, capsys):
+    flags = [f"--policy.joint_names=[{','.join(JOINT_NAMES)}]", "--policy.units=m100_100"]
+    train_here(*where(renamed, tmp_path / "run"), *TINY, *flags)
+    printed = capsys.readouterr().out
+    assert f"joints   {', '.join(JOINT_NAMES)} (--policy.joint_names)" in printed
+    assert "units    m100_100" in printed
+    checkpoint = tmp_path / "run" / "checkpoints" / "last" / "pretrained_model"
+    config = json.loads((checkpoint / "config.json").read_text())
+    assert (config["joint_names"], config["units"]) == (list(JOINT_NAMES), "m100_100")
 
 
 @pytest.mark.parametrize("option", ["--policy.path", "--config_path"])
