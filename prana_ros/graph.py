@@ -45,6 +45,8 @@ class DeployOptions:
     sim: bool = False
     port: str = ""
     robot_id: str = ""
+    calibration_dir: str = ""
+    write_calibration: bool = False
     policy_path: str = ""
     device: str = "auto"
     task: str = "Put the screwdriver in the box."
@@ -165,6 +167,9 @@ def _check_robot(options: DeployOptions) -> None:
             raise GraphError("cameras is given with sim: the twin publishes its own cameras, leave cameras out.")
         if options.robot_id not in ("", TWIN_ROBOT_ID):
             raise GraphError(f"robot_id is '{options.robot_id}' with sim: the twin has its own, leave robot_id out.")
+        if options.calibration_dir or options.write_calibration:
+            name = "calibration_dir" if options.calibration_dir else "write_calibration"
+            raise GraphError(f"{name} is given with sim: the twin has its own calibration, leave {name} out.")
         if not 0.0 < options.real_time_factor <= 1.0:
             raise GraphError(
                 f"real_time_factor is {options.real_time_factor}: it must be above 0 and at most 1 (real time)."
@@ -213,12 +218,17 @@ def _robot(options: DeployOptions) -> dict[str, Any]:
     """Whose calibration it is: LeRobot's file of the arm, or the one that comes with the twin."""
     if options.sim:
         return {"robot_id": TWIN_ROBOT_ID, "calibration_dir": _config("calibration")}
-    return {"robot_id": options.robot_id}
+    return {"robot_id": options.robot_id, "calibration_dir": options.calibration_dir}
 
 
 def _driver(options: DeployOptions) -> NodeSpec:
     port = options.port or twin_port() if options.sim else options.port
-    parameters = {"port": port, "dry_run": options.dry_run, **_robot(options)}
+    parameters = {
+        "port": port,
+        "dry_run": options.dry_run,
+        "write_calibration": options.write_calibration,
+        **_robot(options),
+    }
     # The way to rest is slow on purpose; the driver itself gives up after two minutes, with the torque on.
     return NodeSpec(
         "so101_driver",

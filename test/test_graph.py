@@ -71,7 +71,22 @@ def test_driver_and_twin_meet_at_the_same_port():
 
 def test_a_driver_of_an_arm_looks_for_the_calibration_where_lerobot_keeps_it():
     driver = build_graph(ARM).nodes[2]
-    assert driver.parameters == {"port": "/dev/ttyACM0", "robot_id": "my_arm", "dry_run": False}
+    assert driver.parameters == {
+        "port": "/dev/ttyACM0",
+        "robot_id": "my_arm",
+        "calibration_dir": "",
+        "dry_run": False,
+        "write_calibration": False,
+    }
+
+
+def test_driver_and_policy_read_one_calibration_and_only_the_driver_may_write_it():
+    options = dataclasses.replace(ARM, calibration_dir="/arms", write_calibration=True)
+    nodes = {node.name: node.parameters for node in build_graph(options).nodes}
+    for name in ("so101_driver", "policy"):
+        assert (nodes[name]["robot_id"], nodes[name]["calibration_dir"]) == ("my_arm", "/arms")
+    assert nodes["so101_driver"]["write_calibration"] is True
+    assert "write_calibration" not in nodes["policy"]
 
 
 def test_below_real_time_every_node_but_the_twin_follows_the_clock():
@@ -137,6 +152,8 @@ def test_a_namespace_precedes_every_name(namespace, full_name):
         (ARM, {"namespace": "2nd arm"}, "'2nd arm'"),
         (TWIN, {"cameras": {"table": {}}}, "cameras is given with sim"),
         (TWIN, {"robot_id": "my_arm"}, "robot_id is 'my_arm' with sim"),
+        (TWIN, {"calibration_dir": "/arms"}, "calibration_dir is given with sim"),
+        (TWIN, {"write_calibration": True}, "write_calibration is given with sim"),
         (TWIN, {"real_time_factor": 1.5}, "real_time_factor is 1.5"),
         (TWIN, {"rviz": True}, "robot description"),
     ],

@@ -22,11 +22,23 @@ EXPLANATIONS = (
 """Beginnings of the sentences that say why, and promise nothing."""
 
 DRIVER, TORQUE, STOPS, LINE = (f"so101/test_driver{part}.py" for part in ("", "_torque", "_stops", "_line"))
+SERVOS = "so101/test_servo_check.py"
 NODE, NODE_TORQUE, BUS = "nodes/test_so101_driver.py", "nodes/test_so101_driver_torque.py", "so101/test_bus.py"
 
 PROMISES = {
     # -- before torque
     "*configure* switches no torque": (DRIVER, "test_connecting_moves_nothing_and_leaves_the_torque_off"),
+    "A calibration file whose ranges": ("so101/test_calibration.py", "test_ranges_that_no_so101_has_are_refused"),
+    "An arm whose servos hold another calibration": (
+        SERVOS,
+        "test_an_arm_that_does_not_match_its_file_is_refused_with_both_values_and_nothing_is_written",
+    ),
+    "With `write_calibration`": (SERVOS, "test_a_calibration_is_written_on_request_and_survives_a_loss_of_power"),
+    "A servo whose memory makes it": (
+        SERVOS,
+        "test_a_motor_that_counts_several_turns_is_refused_until_the_bit_may_be_cleared",
+    ),
+    "Where motors are silent": (SERVOS, "test_a_motor_that_was_never_set_shows_as_two_with_the_id_1"),
     "A rest pose more than 0.1 rad": (NODE_TORQUE, "test_an_arm_whose_range_does_not_reach_the_rest_pose_is_refused"),
     "At *activate*, and before": (TORQUE, "test_every_way_to_torque_checks_the_reading"),
     "A reading beyond 0 to 4095": (
@@ -37,6 +49,10 @@ PROMISES = {
     "*activate* writes the present position": (
         DRIVER,
         "test_activation_makes_the_present_position_the_goal_before_the_torque_comes",
+    ),
+    "The policy's inputs are judged": (
+        "cli/test_deploy.py",
+        "test_a_camera_that_is_much_too_slow_is_refused_before_the_arm_has_torque",
     ),
     "The graph activates the driver": (
         "test_graph.py",

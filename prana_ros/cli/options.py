@@ -15,6 +15,8 @@ HELP = {
     "sim": "run on the twin instead of an arm",
     "port": "serial port of the arm; on the twin, where to put the link to its port",
     "robot_id": "id that the arm was calibrated under",
+    "calibration_dir": "folder of the calibration file, if it is not LeRobot's",
+    "write_calibration": "write the calibration file into motors that were calibrated differently",
     "policy_path": "folder of the policy checkpoint",
     "device": "device of the policy: cpu, cuda, cuda:1, ..., or auto for a GPU where there is one",
     "task": "the task in words",

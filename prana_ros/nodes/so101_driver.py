@@ -63,7 +63,8 @@ class So101DriverNode(PranaNode):
         settings = driver_settings(self)
         simulated = self.value("use_sim_time")
         self._clock_ns: Callable[[], int] = ExtrapolatedClock(self.now_ns) if simulated else self.now_ns
-        self._driver = ArmDriver(ArmBus(self.value("port"), calibration, self._clock_ns), settings)
+        bus = ArmBus(self.value("port"), calibration, self._clock_ns, write_calibration=self.value("write_calibration"))
+        self._driver = ArmDriver(bus, settings)
         self._driver.connect()
         self._create_interfaces()
         self._reported: tuple[Any, ...] = ()

@@ -13,6 +13,7 @@ def declare_parameters(node: PranaNode) -> None:
     declare(node, "port", "", "Serial port of the arm, such as /dev/ttyACM0.")
     declare(node, "robot_id", "", "Name under which the arm was calibrated, LeRobot's --robot.id.")
     declare(node, "calibration_dir", "", "Folder of the calibration files; empty is LeRobot's.")
+    declare(node, "write_calibration", False, "Write the calibration file into motors that have another calibration.")
     declare(node, "dry_run", False, "Never move the arm, and switch its torque on only if that is asked for.")
     _declare_setting(node, "rate", "Servo cycles per second.", (10.0, 250.0))
     _declare_setting(node, "max_velocity", "Highest joint velocity, rad/s.", (0.05, 6.0))

@@ -63,6 +63,15 @@ def arm_servos(calibration: Calibration) -> list[Servo]:
     return servos
 
 
+def _on_one_wire(answers: list[bytes]) -> list[bytes]:
+    """What is heard of answers: those with one id (the third byte) come at the same time, and a 0 wins over a 1."""
+    heard: dict[int, bytes] = {}
+    for answer in answers:
+        other = heard.get(answer[2], answer)
+        heard[answer[2]] = bytes(a & b for a, b in zip(answer, other, strict=True))
+    return list(heard.values())
+
+
 def _with_hand(commands: Commands, hand: Hand, position: np.ndarray, dt: float) -> Commands:
     """The commands for a plant to which a hand is one more motor, at the joints whose servo does not drive."""
     targets, driving, fractions = commands
@@ -346,7 +355,7 @@ class ServoBus:
         answers = [carry_out(servo, instruction, parameters) for servo in addressed]
         if servo_id == BROADCAST and instruction != PING:
             return []
-        return [answer for answer in answers if answer is not None]
+        return _on_one_wire([answer for answer in answers if answer is not None])
 
     def _baud_rate(self) -> int:
         """Bits per second that the client has set on the port."""

@@ -21,38 +21,28 @@ import serial
 from lerobot.motors import Motor, MotorCalibration, MotorNormMode
 from lerobot.motors.feetech import FeetechMotorsBus
 
-from prana_ros.so101 import status_block
+from prana_ros.so101 import servo_check, status_block
+from prana_ros.so101.bus_errors import BusError, CommunicationError, PortLostError
 from prana_ros.so101.figures import JOINT_NAMES
 from prana_ros.so101.port_lock import PortError, PortLock
-from prana_ros.so101.servo_settings import CALIBRATION_SETTINGS, calibration_settings, settings_of
+from prana_ros.so101.servo_check import MODEL
 from prana_ros.so101.status_block import OVERHEAD, PACKET_LENGTH, StatusBlock, StatusError, data_of, is_valid
 from prana_ros.so101.units import encoder_map
 
-MODEL = "sts3215"
 REPLY_TIMEOUT = 0.03
 """Seconds for an answer: at most 2 ms on the wire, and the latency of a USB adapter on a busy machine."""
 WRITE_TIMEOUT = 0.1
 """Seconds for a packet to leave; more means that nobody takes it, and without a limit one would wait for ever."""
 QUIET_TIME = 0.003
 """Seconds of silence after which a servo cycle goes on."""
+LONGEST_ANSWER = 4096
+"""Bytes after which a line that does not fall silent is not listened to any more."""
 RETRIES = 5
 """Attempts at a transaction outside the servo loop."""
 CYCLE_RETRIES = 2
 """Attempts at the block read within one servo cycle."""
 
 Result = TypeVar("Result")
-
-
-class BusError(RuntimeError):
-    """The servos cannot be reached or set up; the message is one sentence for the user."""
-
-
-class CommunicationError(BusError):
-    """One or more motors gave no valid answer; their errors are counted. The next attempt may succeed."""
-
-
-class PortLostError(BusError):
-    """The port has vanished: unplugged. Only a new connection helps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,10 +83,14 @@ class ArmBus:
     """Seconds to wait for an answer."""
     communication_errors: np.ndarray = field(default_factory=lambda: np.zeros(len(JOINT_NAMES), dtype=np.int64))
     """Failed transactions per motor since the object was made."""
+    write_calibration: bool = False
+    """Whether the first connection writes the calibration into servos that have another. It is asked for once: an arm
+    that is plugged in later may be another one."""
 
     def __post_init__(self) -> None:
         self._lock = PortLock(self.port)
         self._bus: Any = None
+        self._was_connected = False
         self._ids = [self.calibration[name].id for name in JOINT_NAMES]
         zero, slope = encoder_map(self.calibration)
         self._zero, self._slope = zero, slope
@@ -115,7 +109,7 @@ class ArmBus:
         return self._bus is not None
 
     def connect(self) -> None:
-        """Take the port, look for the six servos and write what differs from the calibration and LeRobot's settings.
+        """Take the port, check the six servos and their calibration, and write what differs from LeRobot's settings.
 
         Torque is left as it is. Raises :class:`BusError` with one sentence, and leaves the port closed.
         """
@@ -123,9 +117,12 @@ class ArmBus:
             self._lock.acquire()
             self._bus = self._open()
             self._lock.shut_out()
-            self._check_servos()
-            for name in JOINT_NAMES:
-                self._apply_settings(name)
+            servo_check.check_servos(self, scan=not self._was_connected)
+            if self.write_calibration:
+                servo_check.write_calibration(self)
+            servo_check.check_calibration(self)
+            servo_check.apply_settings(self)
+            self._was_connected, self.write_calibration = True, False
         except PortError as error:
             self.close()
             raise BusError(str(error)) from None
@@ -158,49 +155,27 @@ class ArmBus:
         bus.port_handler.ser.write_timeout = WRITE_TIMEOUT
         return bus
 
-    def _check_servos(self) -> None:
-        model_number = self._bus.model_number_table[MODEL]
-        silent, firmware = [], set()
-        for name in JOINT_NAMES:
-            try:
-                model = self.read_register("Model_Number", name)
-            except CommunicationError:
-                silent.append(name)
-                continue
-            if model != model_number:
-                raise BusError(
-                    f"{self._motor(name)} on '{self.port}' is of model {model}; an SO-101 has {MODEL} ({model_number})."
-                )
-            firmware.add(
-                (self.read_register("Firmware_Major_Version", name), self.read_register("Firmware_Minor_Version", name))
-            )
-        if silent:
-            listed = ", ".join(f"{self.calibration[name].id} ({name})" for name in silent)
-            raise BusError(
-                f"On '{self.port}' the motors {listed} do not answer; "
-                "are the cables in and is the power supply of the arm on?"
-            )
-        if len(firmware) > 1:
-            found = ", ".join(f"{major}.{minor}" for major, minor in sorted(firmware))
-            raise BusError(
-                f"The servos on '{self.port}' have different firmware ({found}); it must be the same in all."
-            )
+    def exchange(self, request: bytes, silence: float) -> bytes:
+        """Everything that arrives after ``request``, until nothing has arrived for ``silence`` seconds."""
 
-    def _apply_settings(self, name: str) -> None:
-        """Write the registers of one motor that differ, with its memory unlocked for as long as that takes."""
-        wanted = calibration_settings(self.calibration[name]) | settings_of(name)
-        different = {key: value for key, value in wanted.items() if self.read_register(key, name) != value}
-        if not different:
-            return
-        if CALIBRATION_SETTINGS & different.keys() and self.read_register("Torque_Enable", name):
-            raise BusError(
-                f"{self._motor(name)} holds the arm, but was calibrated differently from the calibration file; "
-                "support the arm, switch its power off and on, and start again."
-            )
-        self.write_register("Lock", name, 0)
-        for key, value in different.items():
-            self.write_register(key, name, value)
-        self.write_register("Lock", name, 1)
+        def transact() -> bytes:
+            device = self._bus.port_handler.ser
+            device.reset_input_buffer()
+            device.write(request)
+            answer = b""
+            while select.select([device.fd], [], [], silence)[0] and len(answer) < LONGEST_ANSWER:
+                answer += _read_available(device.fd, LONGEST_ANSWER)
+            return answer
+
+        return self._on_port(transact)
+
+    def set_baud_rate(self, baud_rate: int) -> None:
+        """Go on at another speed, one that the SDK may not know."""
+
+        def set_speed() -> None:
+            self._bus.port_handler.ser.baudrate = baud_rate
+
+        self._on_port(set_speed)
 
     # -- the servo cycle -----------------------------------------------------------------------------------------------
 

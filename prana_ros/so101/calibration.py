@@ -16,7 +16,7 @@ from lerobot.motors import MotorCalibration
 from lerobot.utils.constants import HF_LEROBOT_CALIBRATION, ROBOTS
 from numpy.typing import NDArray
 
-from prana_ros.so101.figures import JOINT_NAMES, JOINTS
+from prana_ros.so101.figures import JOINT_NAMES, JOINTS, Joint
 from prana_ros.so101.units import COUNTS_PER_TURN, counts_to_radians
 
 __all__ = [
@@ -36,6 +36,22 @@ HOMING_LIMIT = 2047
 _FIELDS = tuple(field.name for field in dataclasses.fields(MotorCalibration))
 _HALF_TURN = 2047
 """Where LeRobot's homing puts the middle of the range: int(4095 / 2)."""
+_MIDDLE_TOLERANCE = 820
+"""Counts (72°) by which the middle of a range may miss ``_HALF_TURN``.
+
+The user judges the middle by eye, and nothing depends on it: LeRobot's zero is the middle of what was swept. Files of
+SO-101 arms that their owners have published miss it by up to 803 counts in an arm joint, and by 721 in the gripper,
+which many close for the homing. The sweep begins at ``_HALF_TURN``, so more than about half the travel means that the
+file is of another kind.
+"""
+_SHORTEST_TRAVEL = 0.75
+_LONGEST_TRAVEL = 1.3
+"""Parts of the URDF's travel. Published files have 0.83 (a pan kept on its table) to 1.09 in the pan, 0.99 to 1.15 in
+the other arm joints and 0.99 to 1.20 in the gripper. A sweep that is a little short cannot be told from an arm that
+stands in a corner; the driver compares the arm's position with the range before it switches torque on.
+"""
+_SHORTEST_ROLL = 0.5
+"""Of ``wrist_roll``: LeRobot gives it the whole turn, older programs what was swept, some only 90° to each side."""
 
 
 class CalibrationError(ValueError):
@@ -66,6 +82,9 @@ def read_calibration(path: str | Path) -> dict[str, MotorCalibration]:
     Returns:
         Calibration by motor name, in the order of ``JOINT_NAMES``.
 
+    Refused, too, are ranges that no SO-101 has: a travel far from the URDF's, or a middle far from where LeRobot's
+    homing puts it. Such a file is of another arm, or its sweep was not finished.
+
     Raises:
         CalibrationError: if the file is missing, is no calibration of an SO-101, or holds impossible values.
     """
@@ -73,10 +92,7 @@ def read_calibration(path: str | Path) -> dict[str, MotorCalibration]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise CalibrationError(
-            f"There is no calibration file {path}: calibrate the arm with lerobot-calibrate "
-            f"--robot.type=so101_follower --robot.id={path.stem}, or name the folder of its file."
-        ) from None
+        raise CalibrationError(f"There is no calibration file {path}: {_where_else(path)}") from None
     except OSError as error:
         raise CalibrationError(f"The calibration file {path} cannot be read: {error.strerror}.") from None
     except ValueError as error:
@@ -134,6 +150,17 @@ def twin_calibration(homing_offsets: Sequence[int] = (0,) * len(JOINTS)) -> dict
     return calibration
 
 
+def _where_else(path: Path) -> str:
+    """What to do without the file ``path``: older releases of LeRobot keep it in the folder of another robot type."""
+    older = path.parent.with_name("so101_follower") / path.name
+    if older.is_file():
+        return f"an older LeRobot has put one into {older.parent}; copy it, or name that folder by calibration_dir."
+    return (
+        f"calibrate the arm with lerobot-calibrate --robot.type=so101_follower --robot.id={path.stem}, or name the "
+        "folder of its file by calibration_dir."
+    )
+
+
 def _calibration_from(content: object) -> dict[str, MotorCalibration]:
     """Check decoded JSON and make calibrations of it, in the order of the joints."""
     if not isinstance(content, dict) or set(content) != set(JOINT_NAMES):
@@ -167,4 +194,31 @@ def _motor_from(name: str, number: int, values: object) -> MotorCalibration:
     for field, (value, holds, allowed) in checks.items():
         if not holds:
             raise CalibrationError(f"{field} of motor {name} is {value}; it must be {allowed}.")
+    _check_range(JOINTS[number - 1], motor)
     return motor
+
+
+def _check_range(joint: Joint, motor: MotorCalibration) -> None:
+    """Refuse a range that this joint of an SO-101 cannot have."""
+    counts = (joint.upper - joint.lower) / (2.0 * np.pi) * COUNTS_PER_TURN
+    shortest, longest = round(counts * _SHORTEST_TRAVEL), round(counts * _LONGEST_TRAVEL)
+    if joint.name == "wrist_roll":
+        shortest, longest = round(counts * _SHORTEST_ROLL), COUNTS_PER_TURN
+    travel = motor.range_max - motor.range_min
+    swept = f"the range of motor {joint.name} is {motor.range_min} to {motor.range_max}"
+    again = "calibrate again and sweep the whole range."
+    if not shortest <= travel <= longest:
+        raise CalibrationError(
+            f"{swept}, a travel of {travel} counts ({_degrees(travel)}); an SO-101 has {shortest} to {longest} "
+            f"({_degrees(shortest)} to {_degrees(longest)}) there: {again}"
+        )
+    middle = (motor.range_min + motor.range_max) / 2.0
+    if abs(middle - _HALF_TURN) > _MIDDLE_TOLERANCE:
+        raise CalibrationError(
+            f"{swept}, with the middle at {middle:.0f}; LeRobot's calibration leaves it between "
+            f"{_HALF_TURN - _MIDDLE_TOLERANCE} and {_HALF_TURN + _MIDDLE_TOLERANCE}: {again}"
+        )
+
+
+def _degrees(counts: float) -> str:
+    return f"{counts / COUNTS_PER_TURN * 360.0:.0f}°"

@@ -26,8 +26,8 @@ _GRIPPER = {
 GRIPPER_OVERLOAD = _GRIPPER["Overload_Torque"] / 100.0
 """Fraction of the stall torque above which the gripper's servo begins to protect itself."""
 
-CALIBRATION_SETTINGS = frozenset({"Homing_Offset", "Min_Position_Limit", "Max_Position_Limit"})
-"""Registers that move the servo's zero or its range: never written while it holds the arm."""
+MULTI_TURN_BIT = 1 << 4
+"""In the register Phase (18): the servo counts turns, and its position leaves 0 … 4095."""
 
 
 def settings_of(motor: str) -> dict[str, int]:

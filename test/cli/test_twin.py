@@ -1,5 +1,6 @@
 """``prana twin`` as a process, its arms driven by LeRobot from the test."""
 
+import dataclasses
 import json
 import math
 import os
@@ -16,7 +17,7 @@ from lerobot.teleoperators.so_leader import SO101Leader, SO101LeaderConfig
 from support.lerobot_arms import be_patient, motors_bus
 from support.lerobot_commands import python_path
 
-from prana_ros.so101.calibration import position_range, read_calibration
+from prana_ros.so101.calibration import position_range, read_calibration, twin_calibration
 from prana_ros.so101.figures import JOINTS
 
 COMMAND = ("-c", "from prana_ros.cli import main; main()", "twin")
@@ -64,11 +65,7 @@ def test_sigterm_removes_the_link_and_sigkill_leaves_one_that_the_next_replaces(
 def test_the_calibration_of_another_arm_is_not_touched(processes, tmp_path):
     path = calibration_file("robots/so_follower", "mine")
     path.parent.mkdir(parents=True, exist_ok=True)
-    motors = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
-    content = {
-        name: {"id": number, "drive_mode": 0, "homing_offset": 7, "range_min": 900, "range_max": 3000}
-        for number, name in enumerate(motors, start=1)
-    }
+    content = {name: dataclasses.asdict(motor) for name, motor in twin_calibration([7] * 6).items()}
     path.write_text(json.dumps(content))
     process = processes.python(*COMMAND, "--link", str(tmp_path / "arm"), "--robot-id", "mine")
     process.must_end(1, within=90.0)
@@ -107,9 +104,7 @@ def test_lerobot_calibrate_succeeds_with_the_hand_of_the_twin(processes, tmp_pat
     wait_until(lambda: np.abs(np.array(positions(bus))[[0, 1, 2, 3]] - 2047).max() < 10)
     bus.disconnect(disable_torque=False)
 
-    calibrate = ask(
-        processes, "lerobot_calibrate", "--robot.type=so101_follower", f"--robot.port={link}", f"--robot.id={name}"
-    )
+    calibrate = ask(processes, "lerobot_calibrate", link, name)
     calibrate.wait_for("to the middle of its range of motion and press ENTER", timeout=90.0)
     calibrate.press_enter()
     calibrate.wait_for("sequentially through their", timeout=60.0)
@@ -150,9 +145,7 @@ def _widest(output: str, pattern: str) -> int:
 def test_lerobot_setup_motors_gives_every_new_motor_its_id(processes, tmp_path):
     link = tmp_path / "arm"
     twin = start(processes, link, "--plugged", "6")
-    setup = ask(
-        processes, "lerobot_setup_motors", "--robot.type=so101_follower", f"--robot.port={link}", "--robot.id=new"
-    )
+    setup = ask(processes, "lerobot_setup_motors", link, "new")
     for number, joint in reversed(list(enumerate(JOINTS, start=1))):
         setup.wait_for(f"Connect the controller board to the '{joint.name}' motor only", timeout=90.0)
         told(twin, link, f"plugged {number}")

@@ -24,6 +24,7 @@ GRIPPER = JOINT_NAMES.index("gripper")
 LIMITS = WatchLimits(max_temperature=65.0, min_voltage=4.5, lower=np.full(6, -1.5), upper=np.full(6, 1.5))
 GOOD = ArmReading(
     stamp_ns=0,
+    counts=np.full(6, 2047),
     position=np.zeros(6),
     velocity=np.zeros(6),
     load=np.full(6, 0.4),

@@ -16,10 +16,9 @@ from prana_ros.simulation.registers import ErrorBits
 from prana_ros.simulation.servo_bus import ServoBus
 from prana_ros.so101 import bus as bus_module
 from prana_ros.so101.bus import ArmBus, BusError, CommunicationError, PortLostError
-from prana_ros.so101.calibration import MotorCalibration, twin_calibration
+from prana_ros.so101.calibration import twin_calibration
 from prana_ros.so101.figures import JOINT_NAMES
 from prana_ros.so101.port_lock import PortLock
-from prana_ros.so101.servo_settings import settings_of
 from prana_ros.so101.units import counts_to_radians, lerobot_to_radians
 
 HOLDER = """
@@ -49,75 +48,6 @@ def bus(servos):
 
 
 # -- connecting --------------------------------------------------------------------------------------------------------
-
-
-def test_connecting_writes_lerobots_settings_and_keeps_them_in_memory(servos, bus):
-    bus.connect()
-    for servo, name in zip(servos.servos, JOINT_NAMES, strict=True):
-        servo.power_cycle()
-        for register, value in settings_of(name).items():
-            address, _ = bus._address(register)
-            if address < r.RAM_START:
-                assert (
-                    next(
-                        servo.get(known)
-                        for known in r.FACTORY | {r.OPERATING_MODE: 0, r.I_COEFFICIENT: 0, r.OVERLOAD_TORQUE: 0}
-                        if known.address == address
-                    )
-                    == value
-                ), register
-        assert servo.get(r.LOCK) == 1
-
-
-def test_an_arm_that_needs_nothing_is_written_nothing_and_keeps_its_torque(servos, bus):
-    bus.connect()
-    for name in JOINT_NAMES:
-        bus.hold(name, 0.3)
-    bus.close()
-    written = []
-    for servo in servos.servos:
-        servo.write = lambda address, data, servo=servo: written.append((servo.id, address, data))
-    bus.connect()
-    assert written == []
-    np.testing.assert_array_equal(bus.torque_enabled(), [True] * 6)
-
-
-def test_a_new_calibration_is_written_to_a_limp_arm_and_refused_by_one_that_holds(servos, tmp_path):
-    calibration = twin_calibration()
-    calibration["elbow_flex"] = MotorCalibration(id=3, drive_mode=0, homing_offset=-120, range_min=800, range_max=3100)
-    bus = ArmBus(str(servos.link), calibration, reply_timeout=0.5)
-    bus.connect()
-    elbow = servos.servos[2]
-    assert [elbow.get(x) for x in (r.HOMING_OFFSET, r.MIN_POSITION, r.MAX_POSITION)] == [-120, 800, 3100]
-    bus.hold("elbow_flex", 0.0)
-    bus.close()
-    bus = ArmBus(str(servos.link), twin_calibration(), reply_timeout=0.5)
-    with pytest.raises(BusError, match=r"motor 3 \(elbow_flex\) holds the arm, but was calibrated differently"):
-        bus.connect()
-    assert elbow.get(r.TORQUE_ENABLE) == 1
-    assert elbow.get(r.HOMING_OFFSET) == -120
-    assert not bus.is_connected
-
-
-def test_silent_motors_are_named(servos):
-    servos.servos[1].muted = servos.servos[4].muted = True
-    bus = ArmBus(str(servos.link), twin_calibration(), reply_timeout=0.05)
-    with pytest.raises(BusError, match=r"the motors 2 \(shoulder_lift\), 5 \(wrist_roll\) do not answer"):
-        bus.connect()
-    servos.servos[1].muted = servos.servos[4].muted = False
-    bus.reply_timeout = 0.5
-    bus.connect()
-    bus.close()
-
-
-def test_servos_of_another_kind_are_refused(servos, bus):
-    servos.servos[5]._put(r.MODEL, 1284)
-    with pytest.raises(BusError, match=r"motor 6 \(gripper\) on .* is of model 1284; an SO-101 has sts3215"):
-        bus.connect()
-    servos.servos[5]._put(r.MODEL, 777)
-    servos.servos[0]._put(r.FIRMWARE_MINOR, 9)
-    with pytest.raises(BusError, match=r"different firmware \(3.9, 3.10\)"):
-        bus.connect()
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,9 @@ def lerobot_arm(folder, robot_id="arm") -> SO101Follower:
 def test_what_is_written_is_read_back(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("calibration") / "deep" / "arm.json"
     motors = {}
-    for number, name in enumerate(JOINT_NAMES, start=1):
-        low = data.draw(st.integers(0, 4094))
-        high = data.draw(st.integers(low + 1, 4095))
+    for number, (name, like) in enumerate(calib.twin_calibration().items(), start=1):
+        low, high = (data.draw(st.integers(-120, 120)) + end for end in (like.range_min, like.range_max))
+        low, high = max(low, 0), min(high, 4095)
         offset, drive_mode = data.draw(st.integers(-2047, 2047)), data.draw(st.integers(0, 1))
         motors[name] = MotorCalibration(number, drive_mode, offset, low, high)
     calib.write_calibration(motors, path)
@@ -131,6 +131,66 @@ def test_impossible_values_are_named(tmp_path, motor, field, value, message):
         calib.read_calibration(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+RANGES_OF_REAL_ARMS = [
+    # As their owners published them: pan, lift, elbow, wrist flex, wrist roll, gripper.
+    [(743, 3458), (915, 3273), (154, 2334), (805, 3142), (66, 3894), (1456, 2901)],
+    [(974, 3369), (820, 3231), (910, 3122), (920, 3228), (0, 4095), (1532, 2772)],
+    [(758, 3447), (1360, 3746), (996, 3200), (577, 2913), (0, 4095), (1656, 3100)],
+    [(994, 3064), (306, 2621), (1108, 3297), (731, 3210), (913, 3093), (2015, 3522)],
+]
+
+
+def with_ranges(ranges):
+    motors = calib.twin_calibration()
+    return {
+        name: dataclasses.asdict(dataclasses.replace(motors[name], range_min=low, range_max=high))
+        for name, (low, high) in zip(JOINT_NAMES, ranges, strict=True)
+    }
+
+
+@pytest.mark.parametrize("ranges", RANGES_OF_REAL_ARMS)
+def test_the_ranges_of_real_arms_are_taken(tmp_path, ranges):
+    path = tmp_path / "arm.json"
+    path.write_text(json.dumps(with_ranges(ranges)))
+    motors = calib.read_calibration(path)
+    assert [(motor.range_min, motor.range_max) for motor in motors.values()] == ranges
+
+
+@pytest.mark.parametrize(
+    ("motor", "low", "high", "message"),
+    [
+        ("shoulder_pan", 1922, 2172, r"2172, a travel of 250 counts \(22°\); an SO-101 has 1877 to 3253 .*sweep"),
+        ("shoulder_lift", 2047, 3148, r"shoulder_lift is 2047 to 3148, a travel of 1101 counts \(97°\); an SO-101 has"),
+        ("gripper", 2043, 2051, r"a travel of 8 counts \(1°\); an SO-101 has 938 to 1627"),
+        ("gripper", 0, 4095, "a travel of 4095 counts"),
+        ("elbow_flex", 0, 4095, "a travel of 4095 counts"),
+        ("wrist_roll", 2000, 2100, "a travel of 100 counts"),
+        ("shoulder_pan", 0, 2300, "with the middle at 1150; LeRobot's calibration leaves it between 1227 and 2867"),
+        ("gripper", 2500, 3740, "with the middle at 3120; LeRobot's calibration leaves it .*calibrate again"),
+    ],
+)
+def test_ranges_that_no_so101_has_are_refused(tmp_path, motor, low, high, message):
+    wrong = content()
+    wrong[motor] |= {"range_min": low, "range_max": high}
+    path = tmp_path / "arm.json"
+    path.write_text(json.dumps(wrong))
+    with pytest.raises(CalibrationError, match=message) as error:
+        calib.read_calibration(path)
+    assert motor in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_file_of_an_older_lerobot_is_pointed_to(tmp_path):
+    older = tmp_path / "robots" / "so101_follower"
+    calib.write_calibration(calib.twin_calibration(), older / "arm.json")
+    path = calib.calibration_path("arm", tmp_path / "robots" / "so_follower")
+    with pytest.raises(
+        CalibrationError, match=rf"no calibration file {path}: an older LeRobot .* {older}; .*calibration_dir"
+    ):
+        calib.read_calibration(path)
+    assert calib.read_calibration(calib.calibration_path("arm", older)) == calib.twin_calibration()
 
 
 def test_other_files_are_refused_in_one_sentence(tmp_path):
