@@ -37,9 +37,10 @@ class GraphError(ValueError):
 class DeployOptions:
     """What the user chooses; the names are those of the launch arguments.
 
-    Times are in seconds. ``cameras`` maps each camera's name to the parameters of its camera node. Without ``series``
-    no episodes are run, and the policy waits for goals of the user's. An empty ``port`` or ``robot_id`` means the
-    twin's own in simulation and is refused on a real arm.
+    Times are in seconds. ``cameras`` maps each camera's name to the parameters of its camera node; ``camera_keys`` is
+    text, the checkpoint's name of each camera that has another name there. Without ``series`` no episodes are run, and
+    the policy waits for goals of the user's. An empty ``port`` or ``robot_id`` means the twin's own in simulation and
+    is refused on a real arm.
     """
 
     sim: bool = False
@@ -54,6 +55,7 @@ class DeployOptions:
     episode_time: float = 30.0
     reset_time: float = 10.0
     cameras: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    camera_keys: str = ""
     playback_rate: float = 1.0
     rviz: bool = False
     dry_run: bool = False
@@ -246,6 +248,7 @@ def _policy(options: DeployOptions) -> NodeSpec:
         "policy_path": options.policy_path,
         "device": options.device,
         "cameras": list(TWIN_CAMERAS if options.sim else options.cameras),
+        "camera_keys": options.camera_keys,
         "playback_rate": options.playback_rate,
         "dry_run": options.dry_run,
         **_robot(options),

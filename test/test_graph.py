@@ -109,6 +109,14 @@ def test_dry_run_reaches_the_driver_the_policy_and_the_series():
     assert all(nodes[name].parameters["dry_run"] is True for name in ("so101_driver", "policy", "episodes"))
 
 
+def test_the_policy_is_told_the_cameras_and_their_keys_in_the_checkpoint():
+    keys = "table=Top-View,wrist=cam.high"
+    for options in (ARM, TWIN):
+        nodes = {node.name: node for node in build_graph(dataclasses.replace(options, camera_keys=keys)).nodes}
+        assert nodes["policy"].parameters["cameras"] == ["table", "wrist"]
+        assert nodes["policy"].parameters["camera_keys"] == keys
+
+
 def test_rviz_comes_with_the_robot_state_publisher_that_makes_the_transforms():
     graph = build_graph(dataclasses.replace(TWIN, rviz=True), robot_description="<robot/>")
     assert names(dataclasses.replace(TWIN, rviz=True), robot_description="<robot/>") == [

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterator
 
+from prana_ros.cli.options import HELP
 from prana_ros.inference import gate
 from prana_ros.inference.deployment import Facts, load_for_robot
 from prana_ros.inference.prediction import LoadedPolicy
@@ -22,6 +23,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("checkpoint", help="folder of a LeRobot checkpoint")
     parser.add_argument("--cameras", default="", metavar="A,B", help="names of the robot's cameras")
+    parser.add_argument("--camera-keys", default="", metavar="A=KEY,B=KEY", help=HELP["camera_keys"])
     parser.add_argument("--robot-id", default="", metavar="ID", help="name of the arm's calibration")
     parser.add_argument(
         "--calibration-dir", default="", metavar="PATH", help="folder of calibrations, LeRobot's if empty"
@@ -44,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         units=arguments.units,
         fps=arguments.fps,
         cameras=tuple(arguments.cameras.split(",")),
+        camera_keys=arguments.camera_keys,
         robot_id=arguments.robot_id,
         calibration_dir=arguments.calibration_dir,
     )

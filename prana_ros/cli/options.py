@@ -24,6 +24,7 @@ HELP = {
     "episode_time": "seconds after which an episode ends",
     "reset_time": "seconds for a person to reset the scene between episodes of an arm",
     "cameras": "a YAML file, or YAML text, that maps each camera's name to the parameters of its node",
+    "camera_keys": "the checkpoint's name of each camera that has another name there: table=Top-View,wrist=cam.high",
     "playback_rate": "speed at which chunks are played, 1 as recorded",
     "rviz": "show robot, images and plans in RViz",
     "dry_run": "let the policy show its plans on ~/preview and leave the arm where it is",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prana_ros.inference import gate
+from prana_ros.inference.camera_keys import read_camera_keys, with_robot_names
 from prana_ros.inference.checkpoint import load_policy
 from prana_ros.inference.denoising import AS_SAVED, Denoising
 from prana_ros.inference.prediction import LoadedPolicy
@@ -17,13 +18,14 @@ class Facts:
     """What the user says of robot and training data; empty and 0: nothing.
 
     ``units`` is the lower-case name of a ``Units``; ``robot_id`` and ``calibration_dir`` name the arm's calibration as
-    LeRobot does.
+    LeRobot does; ``camera_keys`` is the text that ``camera_keys.read_camera_keys`` takes.
     """
 
     joint_names: tuple[str, ...] = ()
     units: str = ""
     fps: float = 0.0
     cameras: tuple[str, ...] = ()
+    camera_keys: str = ""
     robot_id: str = ""
     calibration_dir: str | Path = ""
 
@@ -34,9 +36,10 @@ def load_for_robot(
     """Load a policy and describe the robot that it meets; comparing them is the gate's task.
 
     Raises:
-        ValueError: if the checkpoint or the calibration cannot be read, or the policy cannot denoise as it shall; one
-            sentence.
+        ValueError: if the checkpoint or the calibration cannot be read, the policy cannot denoise as it shall, or
+            ``camera_keys`` does not suit the cameras; one sentence.
     """
+    keys = read_camera_keys(facts.camera_keys)
     calibration = _calibration(facts)
     units = Units[facts.units.upper()] if facts.units else None
     policy = load_policy(
@@ -48,6 +51,7 @@ def load_for_robot(
         calibration=calibration,
         denoising=denoising,
     )
+    policy = with_robot_names(policy, keys, _given(facts.cameras))
     robot = gate.RobotDescription(
         units=units,
         fps=facts.fps or None,

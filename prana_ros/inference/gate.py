@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from prana_ros.inference.camera_keys import is_ros_name
 from prana_ros.inference.spec import PolicySpec
 from prana_ros.so101.figures import JOINT_NAMES
 from prana_ros.so101.units import Calibration, Units, radians_to_lerobot
@@ -109,14 +110,25 @@ def _rate(spec: PolicySpec, robot: RobotDescription) -> Iterable[str]:
 
 
 def _cameras(spec: PolicySpec, robot: RobotDescription) -> Iterable[str]:
+    for name in spec.cameras:
+        if not is_ros_name(name):
+            yield f"The policy's camera {name!r} cannot be the name of a ROS topic; {_name_camera(name)}."
     if not robot.cameras:
         return
-    if missing := [name for name in spec.cameras if name not in robot.cameras]:
-        yield f"The policy needs camera {_list(missing)}, this robot has {_list(robot.cameras)}."
+    if missing := [name for name in spec.cameras if name not in robot.cameras and is_ros_name(name)]:
+        yield (
+            f"The policy needs camera {_list(missing)}, this robot has {_list(robot.cameras)}; "
+            f"if it is one of these, {_name_camera(missing[0])}."
+        )
     for name, shape in spec.cameras.items():
         present = robot.cameras.get(name)
         if present is not None and present != shape:
             yield f"The policy needs images of {_size(shape)} from camera {name!r}, which gives {_size(present)}."
+
+
+def _name_camera(key: str) -> str:
+    """How to say which of the robot's cameras is meant."""
+    return f"say which camera it is with camera_keys (prana check: --camera-keys), as in table={key}"
 
 
 def _set(parameter: str) -> str:

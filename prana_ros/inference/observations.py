@@ -42,6 +42,26 @@ class InputReading:
 
 
 @dataclass(frozen=True)
+class InputSummary:
+    """What one input has sent since the buffer was made."""
+
+    received: int
+    stamps: int
+    """How many of the messages had a newer stamp than the one before."""
+    span: float
+    """From the first stamp to the newest (s)."""
+    fault: str
+    """Why the last message could not be used; empty if it could."""
+    shape: tuple[int, ...]
+    """Of the newest sample: (H, W, C) of an image; empty while there is none."""
+
+    @property
+    def rate(self) -> float:
+        """Samples a second by their stamps; 0 while unknown."""
+        return (self.stamps - 1) / self.span if self.span > 0.0 else 0.0
+
+
+@dataclass(frozen=True)
 class Observation:
     """What the policy sees at ``t_obs_ns``: one ``PolicyInput`` per observation step, the newest last."""
 
@@ -78,6 +98,10 @@ class InputStream:
     samples: deque[tuple[int, Any]] = field(default_factory=deque)
     received: int = 0
     lost: int = 0
+    stamps: int = 0
+    """Messages whose stamp was newer than the one before."""
+    first_ns: int = 0
+    newest_ns: int = 0
     repeated: int = 0
     """Messages since the newest sample whose stamp was not newer."""
     fault: str = ""
@@ -94,6 +118,9 @@ class InputStream:
         if self.samples:
             self._count_lost(stamp_ns - self.samples[-1][0])
         self.repeated = 0
+        self.first_ns = self.first_ns if self.stamps else stamp_ns
+        self.newest_ns = stamp_ns
+        self.stamps += 1
         self.samples.append((stamp_ns, value))
         # The newest sample at or before the horizon stays: it may be the one to pair with.
         while len(self.samples) > 1 and self.samples[1][0] <= stamp_ns - self.keep_ns:
@@ -113,6 +140,12 @@ class InputStream:
         """The newest sample at or before a time, with half a period of grace."""
         limit = time_ns + self.period_ns // 2
         return next((sample for sample in reversed(self.samples) if sample[0] <= limit), None)
+
+    def summary(self) -> InputSummary:
+        """What has come so far."""
+        shape = np.shape(self.samples[-1][1]) if self.samples else ()
+        span = (self.newest_ns - self.first_ns) / NANOSECONDS
+        return InputSummary(self.received, self.stamps, span, self.fault, shape)
 
     def _count_lost(self, gap: int) -> None:
         self._gaps.append(gap)
@@ -190,6 +223,11 @@ class ObservationBuffer:
         """Frames lost by each input since the buffer was made: gaps in the stamps of capture."""
         with self._lock:
             return {name: stream.lost for name, stream in self._streams.items()}
+
+    def summaries(self) -> dict[str, InputSummary]:
+        """What each input has sent since the buffer was made."""
+        with self._lock:
+            return {name: stream.summary() for name, stream in self._streams.items()}
 
     def observe(self, now_ns: int) -> Observation:
         """Pair the inputs.

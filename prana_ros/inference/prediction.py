@@ -143,12 +143,8 @@ class LoadedPolicy:
             for name, (channels, height, width) in self.spec.cameras.items():
                 if name not in observation.images:
                     raise ValueError(f"The policy needs an image of camera {name!r}, which the observation lacks.")
-                shape = observation.images[name].shape
-                if shape != (height, width, channels):
-                    raise ValueError(
-                        f"Camera {name!r} gives images of {_size(shape)}; "
-                        f"the policy was trained on {_size((height, width, channels))}."
-                    )
+                if sentence := size_complaint(name, observation.images[name].shape, (height, width, channels)):
+                    raise ValueError(sentence)
 
     def _batch(self, observations: Sequence[PolicyInput], tasks: list[str]) -> dict[str, Any]:
         """Observations of one moment as the policy takes them: normalised, a batch of B, on the device."""
@@ -227,6 +223,13 @@ class LoadedPolicy:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
+
+
+def size_complaint(camera: str, shape: tuple[int, ...], trained: tuple[int, int, int]) -> str:
+    """Why images of ``shape`` are none for a policy trained on another, both (H, W, C); empty if they are."""
+    if shape == trained:
+        return ""
+    return f"Camera {camera!r} gives images of {_size(shape)}; the policy was trained on {_size(trained)}."
 
 
 def _size(shape: tuple[int, ...]) -> str:

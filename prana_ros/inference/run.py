@@ -108,6 +108,7 @@ class Run:
         self._restart = threading.Event()
         self._end: tuple[Outcome, str] | None = None
         self._last: Observation | None = None
+        self._is_refused = False
         self._late = 0
         self.chunks = 0
         self.started_ns = now()
@@ -169,7 +170,9 @@ class Run:
         try:
             observation = self._buffer.observe(now_ns)
         except InputError as error:
+            self._tell_of_refusal(str(error))
             return None, str(error)
+        self._is_refused = False
         if self._last is None:
             return observation, ""
         later = observation.t_obs_ns > self._last.t_obs_ns
@@ -179,6 +182,12 @@ class Run:
         stamp_ns = next(reading.stamp_ns for reading in observation.readings if reading.name == awaited)
         age = (now_ns - stamp_ns) / NANOSECONDS
         return None, f"Input {awaited!r} has sent nothing new for {age:.2f} s."
+
+    def _tell_of_refusal(self, sentence: str) -> None:
+        """Report at once that an input has become unusable: a slow camera sends again before ``COMPLAINT_PERIOD``."""
+        if self._last is not None and not self._is_refused:
+            self._complain(sentence)
+        self._is_refused = True
 
     def _is_due(self) -> bool:
         start_ns = self._engine.next_start_ns()

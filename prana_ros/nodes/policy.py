@@ -12,7 +12,6 @@ import traceback
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.action import CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
-from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
@@ -24,6 +23,7 @@ from prana_ros.inference import gate
 from prana_ros.inference.denoising import Denoising
 from prana_ros.inference.deployment import Facts, load_for_robot
 from prana_ros.inference.engine import InferenceEngine, Settings
+from prana_ros.inference.live_check import LiveCheck
 from prana_ros.inference.observations import ObservationBuffer
 from prana_ros.inference.plan import NANOSECONDS, Plan
 from prana_ros.inference.prediction import LoadedPolicy
@@ -33,8 +33,10 @@ from prana_ros.inference.threads import use_threads
 from prana_ros.inference.trial import made_up_history, trial_prediction
 from prana_ros.nodes import qos
 from prana_ros.nodes.arm_client import ArmClient, ArmError
+from prana_ros.nodes.input_probe import first_observation
 from prana_ros.nodes.lifecycle import PranaNode, run_node
-from prana_ros.nodes.messages import msg_to_rgb, ns_from_stamp, stamp_from_ns
+from prana_ros.nodes.messages import stamp_from_ns
+from prana_ros.nodes.policy_inputs import input_topics, subscribe_inputs
 from prana_ros.nodes.policy_messages import finish_goal, plan_msg, preview_msg, report_msg, status_of
 from prana_ros.nodes.policy_parameters import declare_parameters
 from prana_ros.nodes.run_server import RunServer
@@ -70,9 +72,8 @@ class PolicyNode(PranaNode):
         self._reports = self.create_lifecycle_publisher(ChunkReport, "~/chunk_report", qos.REPORT)
         self._preview = self.create_lifecycle_publisher(MarkerArray, "~/preview", qos.REPORT)
         self._diagnostics = self.create_lifecycle_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
-        for camera in policy.spec.cameras:
-            self._subscribe_camera(camera)
-        self.create_subscription(JointState, "joint_states", self._take_joints, qos.JOINT_STATE_SUB)
+        self._topics = input_topics(self, policy.spec.cameras)
+        subscribe_inputs(self, self._topics, lambda: self._buffer)
         self._arm = ArmClient(self, OWNER, self.value("heartbeat_timeout"), self._lose_arm)
         self._server = RunServer(self, RunPolicy, "~/run_policy", self._judge_goal, self._start_run, self._cancel_run)
         self.create_service(Trigger, "~/reset", self._reset)
@@ -81,9 +82,9 @@ class PolicyNode(PranaNode):
         self.get_logger().info(f"loaded {policy.spec.kind}, p95 of one inference {self._engine.latency.p95:.3f} s")
 
     def activate(self) -> None:
-        """Take in observations; the arm is acquired by a run only."""
-        spec, step_ns = self._engine.policy.spec, self._engine.step_ns
-        self._buffer = ObservationBuffer(spec.cameras, step_ns, spec.observation_steps, self.value("max_input_age"))
+        """Try the policy on what the inputs really send, then take in observations; a run acquires the arm, later."""
+        self._require_live_inputs()
+        self._buffer = self._new_buffer()
 
     def deactivate(self) -> None:
         """End the run in progress."""
@@ -107,6 +108,7 @@ class PolicyNode(PranaNode):
             units=self.value("units"),
             fps=self.value("fps"),
             cameras=tuple(self.value("cameras")),
+            camera_keys=self.value("camera_keys"),
             robot_id=self.value("robot_id"),
             calibration_dir=self.value("calibration_dir"),
         )
@@ -129,21 +131,19 @@ class PolicyNode(PranaNode):
 
     # -- inputs --------------------------------------------------------------------------------------------------------
 
-    def _subscribe_camera(self, camera: str) -> None:
-        def take(msg: Image) -> None:
-            buffer = self._buffer
-            if buffer is None:
-                return
-            try:
-                buffer.add_image(camera, ns_from_stamp(msg.header.stamp), msg_to_rgb(msg))
-            except ValueError as error:
-                buffer.report_fault(camera, f"Input {camera!r} cannot be used: {error}.")
+    def _new_buffer(self) -> ObservationBuffer:
+        spec, step_ns = self._engine.policy.spec, self._engine.step_ns
+        return ObservationBuffer(spec.cameras, step_ns, spec.observation_steps, self.value("max_input_age"))
 
-        self.create_subscription(Image, f"{camera}/image_raw", take, qos.IMAGE_SUB)
-
-    def _take_joints(self, msg: JointState) -> None:
-        if (buffer := self._buffer) is not None:
-            buffer.add_joint_state(ns_from_stamp(msg.header.stamp), msg.name, msg.position)
+    def _require_live_inputs(self) -> None:
+        """Refuse inputs that are missing or do not suit the policy, and a policy that fails on them."""
+        policy = self._engine.policy
+        assert isinstance(policy, LoadedPolicy)  # as configure loaded it
+        check = LiveCheck(policy.spec, NANOSECONDS / self._engine.step_ns, self.value("min_camera_rate"))
+        waits = self.value("activation_timeout"), self.value("input_timeout")
+        observation = first_observation(self, self._topics, self._new_buffer(), check, *waits)
+        if sentences := trial_prediction(policy, observation.history):
+            raise ValueError(" ".join(sentences))
 
     def _lose_arm(self, sentence: str) -> None:
         if (run := self._run) is not None:

@@ -33,6 +33,12 @@ def _declare_checkpoint(node: PranaNode) -> None:
         range=(0.0, 100.0),
     )
     declare(node, "cameras", [""], "Names of the robot's cameras; empty leaves the checkpoint's unchecked.")
+    declare(
+        node,
+        "camera_keys",
+        "",
+        "The checkpoint's name of each camera that has another name here: table=Top-View,wrist=cam.high.",
+    )
     declare(node, "joint_names", [""], "Joints of the training data in order, for a checkpoint that does not say them.")
     declare(
         node,
@@ -90,6 +96,21 @@ def _declare_timing(node: PranaNode) -> None:
 
 def _declare_limits(node: PranaNode) -> None:
     declare(node, "max_input_age", 0.5, "Age in s above which an input is too old to act on.", range=(0.01, 10.0))
+    declare(
+        node,
+        "activation_timeout",
+        10.0,
+        "Wall time in s in which every camera and joint_states must have sent something when the node is activated.",
+        range=(0.1, 120.0),
+    )
+    declare(
+        node,
+        "min_camera_rate",
+        0.4,
+        "Lowest rate of a camera that is accepted when the node is activated, as a fraction of the policy's rate (fps "
+        "times playback_rate); 0 accepts any.",
+        range=(0.0, 1.0),
+    )
     declare(
         node, "input_timeout", 2.0, "Wall time in s without a usable observation that ends a run.", range=(0.1, 60.0)
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors import safe_open
-from support.checkpoints import save_act, save_prana
+from support.checkpoints import FEATURES, save_act, save_prana
 from support.policies import KINDS, NAMES
 
 from prana_ros.cli import main
@@ -48,6 +48,23 @@ def test_missing_cameras_and_unfitted_noise_are_told(tmp_path, capsys):
     assert code == 1
     assert "needs camera table, wrist, this robot has front" in output
     assert "noise_is_fitted is false" in output
+
+
+def test_the_cameras_of_a_checkpoint_may_have_other_names_on_the_robot(tmp_path, capsys):
+    keys = {"table": "Top-View", "wrist": "cam.high"}
+    inputs = {**FEATURES}
+    for camera, key in keys.items():
+        inputs[f"observation.images.{key}"] = inputs.pop(f"observation.images.{camera}")
+    folder = save_prana(tmp_path / "c", input_features=inputs)
+    code, output = check(capsys, folder, "--cameras", "table,wrist")
+    assert code == 1
+    assert "does not fit  The policy's camera 'Top-View' cannot be the name of a ROS topic" in output
+    code, output = check(
+        capsys, folder, "--cameras", "table,wrist", "--camera-keys", ",".join(map("=".join, keys.items()))
+    )
+    assert code == 0, output
+    assert "camera        table, 64x48x3\ncamera        wrist, 64x48x3" in output
+    assert "fits          yes\n" in output
 
 
 def test_another_policy_fits_once_it_is_told_what_it_does_not_say(tmp_path, capsys):

@@ -54,9 +54,10 @@ def on_twin(deploy, policy, tmp_path):
 
 
 class Motion:
-    """Watches the joints: whether the arm moves, and where it was last seen."""
+    """Watches the joints: whether the policy moves the arm, and where it was last seen."""
 
     def __init__(self, ros):
+        self.reports = ros.collect("policy/chunk_report", ChunkReport, qos.REPORT)
         self.measured = ros.collect("joint_states", JointState, qos.JOINT_STATE_SUB)
 
     @property
@@ -64,6 +65,8 @@ class Motion:
         return np.array(self.measured.messages[-1].position)
 
     def wait_until_raised(self) -> None:
+        # An arm without torque need not lie at the rest pose.
+        self.reports.wait_for(lambda report: report.published, UP)
         wait_until(
             lambda: bool(self.measured.messages) and np.abs(self.position - REST_POSE).max() > 0.25,
             UP,
@@ -231,6 +234,19 @@ def test_a_camera_that_freezes_ends_the_episode_with_its_name(on_arm, ros):
     assert "table" not in found.group(0)
     running.must_end(1, within=200.0)
     motion.assert_at_rest()
+
+
+def test_a_camera_that_is_much_too_slow_is_refused_before_the_arm_has_torque(on_arm, ros, tmp_path):
+    rates = {"table": 30.0, "wrist": 1.0}
+    cameras = {name: {"path": str(tmp_path / f"{name}.png"), "fps": fps} for name, fps in rates.items()}
+    states = ros.collect("so101_driver/arm_state", ArmState, qos.LATCHED)
+    running = on_arm(cameras=json.dumps(cameras))
+    running.must_end(1, within=UP)
+    running.wait_for(
+        "^policy: cannot activate: Camera 'wrist' gives 1.0 images a second, .* set min_camera_rate below 0.4"
+    )
+    assert "'table'" not in running.output
+    assert {state.mode for state in states.messages} == {ArmState.MODE_LIMP}
 
 
 @pytest.mark.parametrize(

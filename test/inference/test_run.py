@@ -1,5 +1,6 @@
 """A run in its thread, from its first observation to its end, with inputs that come in real time."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -236,3 +237,21 @@ def test_a_restart_makes_the_next_chunk_start_afresh(bench):
     bench.run.restart()
     bench.until(lambda: any(prefix is None for prefix in bench.policy.prefixes[count:]))
     assert bench.policy.resets == 2
+
+
+def test_a_camera_that_slows_to_one_image_a_second_is_named_and_its_frames_count_as_lost(bench):
+    """No chunk is made of what is too old; the run goes on with each image that is new."""
+    bench.buffer = ObservationBuffer(("table",), NANOSECONDS, max_age=0.5)
+    bench.start()
+    bench.until(lambda: len(bench.recorder.plans) > 5)
+    bench.sets_per_frame = 50
+    told = bench.now_ns
+    bench.until(lambda: bench.now_ns > told + 10 * NANOSECONDS)
+    complaints = [event.reason for event in bench.recorder.events if event.chunk is None]
+    assert len(complaints) >= 3
+    for reason in complaints:
+        assert re.fullmatch(r"Input 'table' is \d\.\d\d s old; at most 0\.50 s is allowed\.", reason), reason
+    assert bench.buffer.lost()["table"] > 100
+    made = [event.chunk for event in bench.recorder.events if event.chunk is not None]
+    assert max(reading.age for chunk in made for reading in chunk.observation.readings) <= 0.5
+    assert bench.result is None

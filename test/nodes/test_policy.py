@@ -22,6 +22,7 @@ from prana_msgs.msg import ChunkReport
 from prana_ros.inference.plan import Plan, replaced
 from prana_ros.nodes import qos
 from prana_ros.nodes.messages import ns_from_stamp
+from prana_ros.policies.chunk_policy import WEIGHTS_FILE
 from prana_ros.so101.figures import JOINT_NAMES
 from prana_ros.so101.kinematics import forward
 
@@ -234,6 +235,93 @@ def test_inputs_that_fail_end_the_run_with_their_names(ros, processes, robot, dr
         robot.silent.clear()
         robot.frozen.clear()
         robot.joints, robot.encoding = joints.copy(), "rgb8"
+
+
+UNSUITABLE = [
+    (
+        lambda robot: robot.silent.add("wrist"),
+        "Input 'wrist' has sent nothing in 4 s: /wrist/image_raw has 1 publisher",
+    ),
+    (lambda robot: robot.silent.add("joint_states"), "Input 'joint_states' has sent nothing in 4 s: /joint_states has"),
+    (lambda robot: robot.frozen.add("table"), r"Input 'table' is frozen: \d+ images came with the same stamp"),
+    (lambda robot: setattr(robot, "encoding", "yuv422"), "Input 'table' cannot be used: an image of encoding 'yuv422'"),
+    (lambda robot: setattr(robot, "names", JOINT_NAMES[:5]), "Input 'joint_states' lacks the position of gripper"),
+    (lambda robot: robot.joints.__setitem__(2, np.nan), "gives no finite position of elbow_flex"),
+    (
+        lambda robot: robot.size.update(wrist=(96, 128)),
+        "'wrist' gives images of 128x96x3; the policy was trained on 64x48",
+    ),
+    (
+        lambda robot: robot.period.update(table=0.8),
+        r"Camera 'table' gives [01]\.\d images a second, a policy of 10 actions a second needs at least 4\.0",
+    ),
+]
+"""What a robot may send that no policy can act on, and what an activation says of it."""
+
+
+def test_inputs_that_do_not_suit_are_refused_before_torque_and_mended_ones_accepted(ros, processes, driver, checkpoint):
+    parameters = {"policy_path": checkpoint, "device": "cpu", "torch_threads": 1, "activation_timeout": 4.0}
+    node = processes.node(MODULE, {**parameters, "max_input_age": 5.0, "input_timeout": 5.0})
+    assert ros.change_state("policy", "configure", LONG), node.output
+    assert not ros.change_state("policy", "activate")
+    node.wait_for(
+        "cannot activate: Input 'table' has sent nothing in 4 s: nobody publishes /table/image_raw. Input 'wrist'"
+    )
+    for spoil, sentence in UNSUITABLE:
+        robot = Robot(ros)
+        try:
+            spoil(robot)
+            assert not ros.change_state("policy", "activate"), sentence
+            node.wait_for(f"cannot activate: .*{sentence}")
+            assert ros.state("policy") == "inactive"
+        finally:
+            robot.close()
+    assert "Traceback" not in node.output
+    robot = Robot(ros)
+    try:
+        assert ros.change_state("policy", "activate"), node.output
+        action = ros.action("policy/run_policy", RunPolicy, LONG)
+        handle = ros.result(action.send_goal_async(RunPolicy.Goal(time_limit=2.0)), LONG)
+        assert ros.result(handle.get_result_async(), LONG).status == GoalStatus.STATUS_SUCCEEDED
+        assert driver.trajectories.messages
+    finally:
+        robot.close()
+
+
+def test_a_slow_camera_is_accepted_on_purpose(ros, processes, robot, checkpoint):
+    robot.period["table"] = 0.8
+    node = processes.node(MODULE, {"policy_path": checkpoint, "device": "cpu", "min_camera_rate": 0.0})
+    assert ros.change_state("policy", "configure", LONG), node.output
+    assert ros.change_state("policy", "activate"), node.output
+
+
+def test_a_policy_that_fails_on_the_first_real_observation_is_refused_before_torque(ros, processes, robot, tmp_path):
+    folder = save_prana(tmp_path / "checkpoint")
+    weights = load_file(folder / WEIGHTS_FILE)
+    # Too large for any pan but that of made-up observations, which is zero.
+    weights["network.state_in.weight"][:, 0] = 1e38
+    save_file(weights, folder / WEIGHTS_FILE)
+    robot.joints[0] = 0.3
+    node = processes.node(MODULE, {"policy_path": folder, "device": "cpu", "torch_threads": 1, "max_input_age": 5.0})
+    assert ros.change_state("policy", "configure", LONG), node.output
+    assert not ros.change_state("policy", "activate")
+    node.wait_for("cannot activate: In a trial prediction, the policy returns positions that are not finite")
+
+
+def test_the_inputs_are_looked_at_where_the_node_listens(ros, processes, robot, checkpoint):
+    """In its namespace, and along its remappings, which move joint states and table camera out of it."""
+    remappings = ("__ns:=/arm", "__node:=policy", "joint_states:=/joint_states", "table/image_raw:=/table/image_raw")
+    arguments = [word for rule in remappings for word in ("-r", rule)]
+    parameters = {"policy_path": checkpoint, "device": "cpu", "max_input_age": 5.0, "activation_timeout": 4.0}
+    node = processes.node(MODULE, parameters, *arguments)
+    assert ros.change_state("arm/policy", "configure", LONG), node.output
+    assert not ros.change_state("arm/policy", "activate")
+    said = node.wait_for("cannot activate: .*").group(0)
+    assert said.endswith("Input 'wrist' has sent nothing in 4 s: nobody publishes /arm/wrist/image_raw.")
+    assert "'table'" not in said
+    assert "'joint_states'" not in said
+    beside = [name for name in ros.node.get_node_names() if "policy" in name]
+    assert beside == ["policy"]
 
 
 def test_a_camera_of_another_size_and_an_arm_out_of_range_are_refused(ros, processes, robot, driver, checkpoint):

@@ -23,7 +23,7 @@ JOINT_PERIOD = 0.01
 
 
 class Robot:
-    """Publishes images (20 Hz) and joint states (100 Hz) until `close`; each input can be silenced or frozen."""
+    """Publishes images (20 Hz) and joint states (100 Hz) until `close`; each input can be silenced, frozen or slow."""
 
     def __init__(self, ros: RosProbe) -> None:
         self.joints = lerobot_to_radians(state())
@@ -31,6 +31,8 @@ class Robot:
         self.frozen: set[str] = set()
         self.size = {"table": (HEIGHT, WIDTH), "wrist": (HEIGHT, WIDTH)}
         self.encoding = "rgb8"
+        self.period = {"table": CAMERA_PERIOD, "wrist": CAMERA_PERIOD, "joint_states": JOINT_PERIOD}
+        self.names = JOINT_NAMES
         self._ros = ros
         self._publishers = {
             name: ros.node.create_publisher(Image, f"{name}/image_raw", qos.IMAGE_PUB) for name in self.size
@@ -49,14 +51,16 @@ class Robot:
 
     def _publish(self, name: str) -> None:
         rng = np.random.default_rng(0)
-        while not self._ended.wait(JOINT_PERIOD if name == "joint_states" else CAMERA_PERIOD):
+        while not self._ended.wait(self.period[name]):
             if name in self.silent:
                 continue
             if name not in self.frozen or name not in self._stamps:
                 self._stamps[name] = time.time_ns()
             stamp = self._stamps[name]
             if name == "joint_states":
-                self._publishers[name].publish(joint_state_msg(JOINT_NAMES, self.joints, None, None, stamp))
+                self._publishers[name].publish(
+                    joint_state_msg(self.names, self.joints[: len(self.names)], None, None, stamp)
+                )
             else:
                 image = rng.integers(0, 256, (*self.size[name], 3), dtype=np.uint8)
                 msg = image_to_msg(image, "rgb8", stamp, name)
