@@ -9,7 +9,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.utils.constants import HF_LEROBOT_HOME
 
-INFO_FILE = Path("meta") / "info.json"
+from prana_ros.learning.dataset_folder import INFO_FILE, require_whole
 
 
 def open_dataset(name: str, **options: Any) -> LeRobotDataset:
@@ -20,14 +20,27 @@ def open_dataset(name: str, **options: Any) -> LeRobotDataset:
         options: of ``LeRobotDataset``.
 
     Raises:
-        ValueError: one sentence if it is neither.
+        ValueError: one sentence if it is neither, or not whole.
     """
     if (Path(name) / INFO_FILE).is_file():
+        require_whole(Path(name))
         return LeRobotDataset(f"local/{Path(name).resolve().name}", root=name, **options)
     if Path(name).is_dir() or name.count("/") != 1:
         raise ValueError(f"{name!r} is no dataset: give a folder with {INFO_FILE}, or a repo id like owner/dataset")
+    require_usable(name)
     with one_sentence_if_missing(name):
         return LeRobotDataset(name, **options)
+
+
+def require_usable(repo_id: str, root: str | Path | None = None) -> None:
+    """Refuse what is here of a dataset if LeRobot cannot use it; what is not here is LeRobot's to download.
+
+    Raises:
+        ValueError: one sentence with the cure.
+    """
+    folder = Path(root) if root else HF_LEROBOT_HOME / repo_id
+    if (folder / INFO_FILE).is_file():
+        require_whole(folder, may_be_filled=root is None)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.utils.constants import HF_LEROBOT_HOME, HF_LEROBOT_HUB_CACHE
 from torch.utils.data import Dataset
 
-from prana_ros.learning.datasets import one_sentence_if_missing, require_episodes
+from prana_ros.learning.datasets import one_sentence_if_missing, require_episodes, require_usable
 from prana_ros.policies.cached_dataset import CachedDataset, fits_on
 from prana_ros.policies.chunk_config import ChunkPolicyConfig
 from prana_ros.policies.frame_cache import open_frame_cache
@@ -70,6 +70,7 @@ def make_training_dataset(cfg: TrainPipelineConfig, options: FrameOptions) -> Da
 
 def _lerobots_dataset(cfg: TrainPipelineConfig) -> LeRobotDataset:
     wanted = cfg.dataset
+    require_usable(wanted.repo_id, wanted.root)
     with one_sentence_if_missing(wanted.root or wanted.repo_id):
         if wanted.episodes is not None:
             meta = LeRobotDatasetMetadata(wanted.repo_id, wanted.root, wanted.revision)

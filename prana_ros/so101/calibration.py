@@ -39,15 +39,15 @@ _HALF_TURN = 2047
 _MIDDLE_TOLERANCE = 820
 """Counts (72°) by which the middle of a range may miss ``_HALF_TURN``.
 
-The user judges the middle by eye, and nothing depends on it: LeRobot's zero is the middle of what was swept. Files of
-SO-101 arms that their owners have published miss it by up to 803 counts in an arm joint, and by 721 in the gripper,
-which many close for the homing. The sweep begins at ``_HALF_TURN``, so more than about half the travel means that the
-file is of another kind.
+The user judges the middle by eye, and nothing depends on it: LeRobot's zero is the middle of what was swept.
+Calibrations in public repositories miss it by up to 803 counts in an arm joint, and by 721 in the gripper, which many
+close for the homing. The sweep begins at ``_HALF_TURN``, so more than about half the travel means that the file is of
+another kind.
 """
 _SHORTEST_TRAVEL = 0.75
 _LONGEST_TRAVEL = 1.3
-"""Parts of the URDF's travel. Published files have 0.83 (a pan kept on its table) to 1.09 in the pan, 0.99 to 1.15 in
-the other arm joints and 0.99 to 1.20 in the gripper. A sweep that is a little short cannot be told from an arm that
+"""Parts of the URDF's travel. Public calibrations have 0.83 (a pan kept on its table) to 1.09 in the pan, 0.99 to 1.15
+in the other arm joints and 0.99 to 1.20 in the gripper. A sweep that is a little short cannot be told from an arm that
 stands in a corner; the driver compares the arm's position with the range before it switches torque on.
 """
 _SHORTEST_ROLL = 0.5

@@ -29,7 +29,7 @@ def readings_outside(counts: np.ndarray, calibration: Mapping[str, MotorCalibrat
         if not 0 <= count <= COUNTS_PER_TURN:
             sentences[name] = (
                 f"{name} reads {count} counts, beyond the 0 to {COUNTS_PER_TURN} of one turn: its servo counts several "
-                "turns (bit 4 of its register Phase, 18, is set); clear that bit and calibrate again."
+                "turns (bit 4 of its register Phase, 18, is set); start once with write_calibration, which clears it."
             )
         elif not motor.range_min - SLACK <= count <= motor.range_max + SLACK:
             sentences[name] = (
