@@ -17,9 +17,11 @@ import prana_ros.simulation  # noqa: F401 (chooses MuJoCo's OpenGL, which must b
 if "PYTEST_XDIST_WORKER" in os.environ:  # one thread for each of several workers, before PyTorch is imported
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# A shell starts what runs in its background deaf to Ctrl-C, and so would be every process that a test starts.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell starts what runs in its background deaf to Ctrl-C, nohup deaf to SIGHUP, and so would be every process that a
+# test starts.
+for _number, _default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _default)
 
 # Before anything imports rclpy or LeRobot: both read the environment when they are imported.
 _DIRECTORY = Path(tempfile.mkdtemp(prefix="prana_ros_test_"))
