@@ -71,6 +71,9 @@ def make_training_dataset(cfg: TrainPipelineConfig, options: FrameOptions) -> Da
 def _lerobots_dataset(cfg: TrainPipelineConfig) -> LeRobotDataset:
     wanted = cfg.dataset
     require_usable(wanted.repo_id, wanted.root)
+    if isinstance(cfg.policy, ChunkPolicyConfig):
+        # These normalize images by the backbone's constants. LeRobot would fail on a dataset without its images' own.
+        wanted.use_imagenet_stats = False
     with one_sentence_if_missing(wanted.root or wanted.repo_id):
         if wanted.episodes is not None:
             meta = LeRobotDatasetMetadata(wanted.repo_id, wanted.root, wanted.revision)

@@ -335,6 +335,20 @@ def test_joint_names_and_units_that_are_said_are_printed_and_kept(renamed, tmp_p
     assert (config["joint_names"], config["units"]) == (list(JOINT_NAMES), "m100_100")
 
 
+@pytest.mark.timeout(600)
+def test_a_dataset_without_statistics_of_its_images_trains(dataset, tmp_path, train_here):
+    """The policies normalize images by their backbone's own constants."""
+    copy = tmp_path / "without"
+    shutil.copytree(dataset, copy)
+    file = copy / "meta" / "stats.json"
+    stats = json.loads(file.read_text())
+    images = [key for key in stats if key.startswith("observation.images.")]
+    assert images
+    file.write_text(json.dumps({key: value for key, value in stats.items() if key not in images}))
+    train_here(*where(copy, tmp_path / "run"), *TINY)
+    assert (tmp_path / "run" / "checkpoints" / "last").exists()
+
+
 @pytest.mark.parametrize("option", ["--policy.path", "--config_path"])
 def test_a_checkpoint_that_is_not_there_is_one_sentence(option, dataset, tmp_path, train_here):
     said = refusal(train_here, *where(dataset, tmp_path / "run"), f"{option}=no/such/place")
