@@ -87,9 +87,9 @@ class ChunkPolicy(PreTrainedPolicy):
     # Training
 
     def _fit_to_dataset(self, dataset_meta: Any) -> None:
-        """Take over what the checkpoint gate will ask for."""
+        """Take over what the checkpoint gate will ask for. Raises ``ValueError`` for joints in another order."""
         config = self.config
-        config.joint_names = config.joint_names or dataset_facts.joint_names(dataset_meta)
+        config.joint_names = dataset_facts.agreed_joint_names(config.joint_names, dataset_meta)
         config.fps = int(dataset_meta.fps)
         config.state_min, config.state_max = dataset_facts.state_range(dataset_meta)
 

@@ -19,6 +19,18 @@ def joint_names(dataset_meta: Any) -> list[str]:
     return [str(name).removesuffix(".pos").removeprefix("main_") for name in names]
 
 
+def agreed_joint_names(chosen: list[str], dataset_meta: Any) -> list[str]:
+    """The chosen names of the action's joints, of an option or a checkpoint; where none are chosen, the dataset's.
+
+    Raises:
+        ValueError: if the dataset has the same joints in another order, which the chosen names would hide.
+    """
+    own = joint_names(dataset_meta)
+    if chosen and own != list(chosen) and sorted(own) == sorted(chosen):
+        raise ValueError(f"joint_names is {', '.join(chosen)}, but the dataset's order is {', '.join(own)}")
+    return list(chosen) or own
+
+
 def other_states(features: Mapping[str, Any]) -> list[str]:
     """Observations of the robot beside ``observation.state``, such as ``observation.velocity``."""
     return [

@@ -2,6 +2,7 @@
 
 import inspect
 import typing
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from support.policies import (
     tiny_policy,
 )
 
+from prana_ros.policies.dataset_facts import agreed_joint_names
 from prana_ros.policies.prana_v2.configuration_prana_v2 import PranaV2Config
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -244,3 +246,18 @@ def test_state_that_the_arm_does_not_give_is_left_out_of_the_inputs(caplog):
     config.validate_features()
     assert list(config.input_features) == ["observation.state", "observation.images.table"]
     assert "does not use observation.velocity" in caplog.text
+
+
+def test_joints_in_another_order_than_the_checkpoints_are_refused_by_any_trainer():
+    chosen = ["shoulder_pan", "shoulder_lift"]
+
+    def meta(*names):
+        return SimpleNamespace(features={"action": {"names": [f"{name}.pos" for name in names]}})
+
+    with pytest.raises(
+        ValueError, match="is shoulder_pan, shoulder_lift, but the dataset's order is shoulder_lift, sh"
+    ):
+        agreed_joint_names(chosen, meta("shoulder_lift", "shoulder_pan"))
+    assert agreed_joint_names(chosen, meta("shoulder_pan", "shoulder_lift")) == chosen
+    assert agreed_joint_names(chosen, meta("Rotation", "Pitch")) == chosen
+    assert agreed_joint_names([], meta("Rotation", "Pitch")) == ["Rotation", "Pitch"]
