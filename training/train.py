@@ -107,9 +107,15 @@ def _sentence(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def _say_what_it_is(dataset_meta: Any, policy: PreTrainedConfig) -> None:
+def _given(arguments: list[str]) -> set[str]:
+    """The names of the flags, a resumed run's as ``resume`` alone: it goes on with what it began with."""
+    names = {a.split("=", 1)[0].removeprefix("--") for a in arguments if a.startswith("--")}
+    return names if parser.parse_arg("resume", arguments) == "true" else names - {"resume"}
+
+
+def _say_what_it_is(dataset_meta: Any, policy: PreTrainedConfig, flags: set[str]) -> None:
     """Print what training takes the dataset to be, and what speaks against it."""
-    description = describe(dataset_meta, policy)
+    description = describe(dataset_meta, policy, flags)
     if not PartialState().is_main_process:
         return
     print("The dataset, as this training takes it:", *description.lines, sep="\n  ", flush=True)
@@ -144,12 +150,13 @@ def main() -> None:
     if (precision := _take(arguments, "mixed_precision")) is not None:
         _set_mixed_precision(precision)
     _require_checkpoint(arguments)
+    given = _given(arguments)
     sys.argv[1:] = _with_defaults(arguments)
     report = TrainingReport()
 
     def make_dataset(cfg: TrainPipelineConfig) -> Dataset:
         dataset = make_training_dataset(cfg, options)
-        _say_what_it_is(dataset.meta, cfg.policy)
+        _say_what_it_is(dataset.meta, cfg.policy, given)
         if isinstance(dataset, CachedDataset) and not workers_given:
             cfg.num_workers = 0  # a batch is a few copies from memory: worker processes only cost
         report.starts_with(cfg, dataset)

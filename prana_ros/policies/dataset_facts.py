@@ -13,7 +13,12 @@ from prana_ros.policies.correlated_noise import ActionStatistics
 def joint_names(dataset_meta: Any) -> list[str]:
     """Joint names in the action's order, without LeRobot's ``.pos`` suffix and the ``main_`` prefix of older releases;
     empty where the dataset names none."""
-    names = dataset_meta.features[ACTION].get("names") or []
+    return names_of(dataset_meta.features, ACTION)
+
+
+def names_of(features: Mapping[str, Any], key: str) -> list[str]:
+    """The joint names of one feature, cleared in the same way."""
+    names = features[key].get("names") or []
     if isinstance(names, dict):  # older datasets group the names, e.g. {"motors": [...]}
         names = [name for group in names.values() for name in group]
     return [str(name).removesuffix(".pos").removeprefix("main_") for name in names]
