@@ -6,7 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 from lerobot.datasets.dataset_metadata import CODEBASE_VERSION
+from lerobot.utils.constants import ACTION, OBS_STATE
 
 INFO_FILE = Path("meta") / "info.json"
 STATS_FILE = Path("meta") / "stats.json"
@@ -23,35 +26,29 @@ def require_whole(folder: Path, *, may_be_filled: bool = False) -> None:
     Raises:
         ValueError: one sentence with the cure.
     """
-    info = _read_info(folder)
+    _refuse_pointer(folder, folder / INFO_FILE)
+    info = _read_object(folder / INFO_FILE)
     _require_version(folder, str(info.get("codebase_version")))
     if not info.get("total_episodes"):
         raise ValueError(f"the dataset {folder} has no episode: it was begun, and nothing was recorded or kept")
-    if not (folder / STATS_FILE).is_file() and not may_be_filled:
-        raise ValueError(
-            f"the dataset {folder} has no {STATS_FILE}, the statistics that training normalizes by; make them with "
-            f"lerobot-edit-dataset --repo_id=local/{folder.name} --root={folder} --operation.type=recompute_stats"
-        )
     features = info.get("features", {})
     _require_image_names(folder, features)
-    for part, pattern in _parts(features):
-        files = sorted(folder.glob(pattern))
-        if not files and not may_be_filled:
-            raise ValueError(f"the dataset {folder} lacks {part}: there is no {pattern}; download or copy it whole")
-        for file in files:
+    for file in sorted(folder.rglob("*")):
+        if file.suffix in (".json", ".parquet", ".mp4"):
             _refuse_pointer(folder, file)
+    if not may_be_filled:
+        _require_statistics(folder)
+        _require_files(folder, info)
 
 
-def _read_info(folder: Path) -> dict[str, Any]:
-    file = folder / INFO_FILE
-    _refuse_pointer(folder, file)
+def _read_object(file: Path) -> dict[str, Any]:
     try:
-        info = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{file} is not the JSON of a LeRobotDataset: {' '.join(str(error).split())}") from error
-    if not isinstance(info, dict):
-        raise ValueError(f"{file} is not the JSON of a LeRobotDataset: it holds {type(info).__name__}, not an object")
-    return info
+    if not isinstance(content, dict):
+        raise ValueError(f"{file} is not the JSON of a LeRobotDataset: it is of type {type(content).__name__}")
+    return content
 
 
 def _require_version(folder: Path, version: str) -> None:
@@ -84,13 +81,48 @@ def _require_image_names(folder: Path, features: Mapping[str, Any]) -> None:
             )
 
 
-def _parts(features: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Each part of a whole dataset, and a pattern of its files."""
-    yield "its episodes' list", "meta/episodes/**/*.parquet"
-    yield "its joint data", "data/**/*.parquet"
-    for key, feature in features.items():
-        if feature.get("dtype") == "video":
-            yield f"the video of {key}", f"videos/{key}/**/*.mp4"
+def _require_statistics(folder: Path) -> None:
+    stats = _read_object(folder / STATS_FILE) if (folder / STATS_FILE).is_file() else {}
+    missing = [key for key in (OBS_STATE, ACTION) if key not in stats]
+    if missing:
+        raise ValueError(
+            f"the dataset {folder} has no {STATS_FILE} with statistics of {' and '.join(missing)}, by which training "
+            f"normalizes; make them with lerobot-edit-dataset --repo_id=local/{folder.name} --root={folder} "
+            "--operation.type=recompute_stats"
+        )
+
+
+def _require_files(folder: Path, info: Mapping[str, Any]) -> None:
+    """Refuse a dataset that lacks a file which its list of episodes names."""
+    lists = sorted((folder / "meta" / "episodes").rglob("*.parquet"))
+    needed = {folder / "meta" / "tasks.parquet"} | ({folder / "meta" / "episodes"} if not lists else set())
+    for episodes in lists:
+        needed |= {folder / path for path in _files_of(_columns(episodes), info)}
+    missing = sorted(str(path.relative_to(folder)) for path in needed if not path.exists())
+    if missing:
+        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise ValueError(f"the dataset {folder} lacks {missing[0]}{others}; download or copy it whole")
+
+
+def _columns(episodes: Path) -> dict[str, list[Any]]:
+    try:
+        table = pyarrow.parquet.ParquetFile(episodes)
+        names = [name for name in table.schema_arrow.names if name.endswith(("/chunk_index", "/file_index"))]
+        return table.read(columns=names).to_pydict()
+    except (OSError, pyarrow.ArrowException) as error:
+        raise ValueError(f"{episodes} is not a Parquet file: {' '.join(str(error).split())}") from error
+
+
+def _files_of(columns: Mapping[str, list[Any]], info: Mapping[str, Any]) -> Iterator[str]:
+    """Paths of data and videos, from the columns ``data/chunk_index``, ``videos/KEY/chunk_index`` and the like."""
+    for column in columns:
+        part = column.removesuffix("/chunk_index")
+        if part == column or part.startswith("meta/"):
+            continue
+        template = info["data_path"] if part == "data" else info["video_path"]
+        key = part.removeprefix("videos/")
+        for chunk, file in set(zip(columns[column], columns[f"{part}/file_index"], strict=True)):
+            yield template.format(video_key=key, chunk_index=chunk, file_index=file)
 
 
 def _refuse_pointer(folder: Path, file: Path) -> None:

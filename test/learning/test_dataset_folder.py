@@ -31,6 +31,13 @@ def unname_images(folder: Path) -> None:
     file.write_text(json.dumps(info))
 
 
+def forget_state(folder: Path) -> None:
+    file = folder / "meta" / "stats.json"
+    stats = json.loads(file.read_text())
+    del stats["observation.state"]
+    file.write_text(json.dumps(stats))
+
+
 DAMAGES = {
     "version 2.1": (
         lambda folder: change_info(folder, codebase_version="v2.1"),
@@ -45,15 +52,33 @@ DAMAGES = {
     "no episode": (lambda folder: change_info(folder, total_episodes=0), "has no episode"),
     "no statistics": (
         lambda folder: (folder / "meta/stats.json").unlink(),
-        r"has no meta/stats\.json.*recompute_stats",
+        r"has no meta/stats\.json .*recompute_stats",
     ),
-    "no joint data": (lambda folder: shutil.rmtree(folder / "data"), "lacks its joint data"),
-    "no episodes' list": (lambda folder: shutil.rmtree(folder / "meta/episodes"), "lacks its episodes' list"),
-    "no video": (lambda folder: shutil.rmtree(folder / "videos"), r"lacks the video of observation\.images\."),
+    "no joint data": (lambda folder: shutil.rmtree(folder / "data"), r"lacks data/chunk-000/file-000\.parquet"),
+    "no episodes' list": (lambda folder: shutil.rmtree(folder / "meta/episodes"), "lacks meta/episodes"),
+    "no video": (
+        lambda folder: shutil.rmtree(folder / "videos"),
+        r"lacks videos/observation\.images\.\w+/chunk-000/file-000\.mp4 and 1 more",
+    ),
     "pointer of joint data": (lambda folder: make_pointer(folder, "data/**/*.parquet"), "Git LFS.* git lfs pull"),
     "pointer of a video": (lambda folder: make_pointer(folder, "videos/**/*.mp4"), "Git LFS.* git lfs pull"),
     "pointer of the info": (lambda folder: make_pointer(folder, "meta/info.json"), "Git LFS.* git lfs pull"),
     "no JSON": (lambda folder: (folder / "meta/info.json").write_text("{"), "is not the JSON of a LeRobotDataset"),
+    "no statistics of the state": (forget_state, r"no meta/stats\.json with statistics of observation\.state, by"),
+    "statistics that are no JSON": (lambda folder: (folder / "meta/stats.json").write_text("["), r"stats\.json is not"),
+    "pointer of statistics": (
+        lambda folder: make_pointer(folder, "meta/stats.json"),
+        r"meta/stats\.json .*git lfs pull",
+    ),
+    "pointer of the tasks": (
+        lambda folder: make_pointer(folder, "meta/tasks.parquet"),
+        r"tasks\.parquet .*git lfs pull",
+    ),
+    "no tasks": (lambda folder: (folder / "meta/tasks.parquet").unlink(), r"lacks meta/tasks\.parquet; download"),
+    "a list that is no Parquet": (
+        lambda folder: next(folder.glob("meta/episodes/**/*.parquet")).write_text("x" * 20),
+        "is not a Parquet file",
+    ),
     "unnamed images": (unname_images, r"has names None for the image observation\.images\."),
 }
 
@@ -88,5 +113,5 @@ def test_what_lerobot_can_still_download_is_not_missed(whole, tmp_path):
     shutil.rmtree(folder / "data")
     shutil.rmtree(folder / "videos")
     require_whole(folder, may_be_filled=True)
-    with pytest.raises(ValueError, match="lacks its joint data"):
+    with pytest.raises(ValueError, match=r"lacks data/chunk-000/file-000\.parquet and 2 more"):
         require_whole(folder)
