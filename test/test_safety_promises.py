@@ -38,6 +38,10 @@ PROMISES = {
         SERVOS,
         "test_a_motor_that_counts_several_turns_is_refused_until_the_bit_may_be_cleared",
     ),
+    "That bit is named only": (
+        SERVOS,
+        "test_the_way_to_one_turn_is_not_named_while_it_would_write_another_arms_file",
+    ),
     "Where motors are silent": (SERVOS, "test_a_motor_that_was_never_set_shows_as_two_with_the_id_1"),
     "A rest pose more than 0.1 rad": (NODE_TORQUE, "test_an_arm_whose_range_does_not_reach_the_rest_pose_is_refused"),
     "At *activate*, and before": (TORQUE, "test_every_way_to_torque_checks_the_reading"),

@@ -152,7 +152,7 @@ def twin_calibration(homing_offsets: Sequence[int] = (0,) * len(JOINTS)) -> dict
 
 def _where_else(path: Path) -> str:
     """What to do without the file ``path``: older releases of LeRobot keep it in the folder of another robot type."""
-    older = path.parent.with_name("so101_follower") / path.name
+    older = path.absolute().parent.parent / "so101_follower" / path.name
     if older.is_file():
         return f"an older LeRobot has put one into {older.parent}; copy it, or name that folder by calibration_dir."
     return (

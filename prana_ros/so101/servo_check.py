@@ -74,13 +74,6 @@ def check_calibration(servos: Servos) -> None:
     Raises:
         BusError: one sentence with both values of every motor that differs.
     """
-    several_turns = [name for name in JOINT_NAMES if _counts_several_turns(servos, name)]
-    if several_turns:
-        listed = " and ".join(_motor(servos, name) for name in several_turns)
-        raise BusError(
-            f"{listed} on '{servos.port}' counts several turns: bit 4 of the register Phase (18) is set, so that its "
-            "readings leave 0 to 4095; start once with write_calibration to clear it."
-        )
     differences = [
         f"{_motor(servos, name)} has {', '.join(different)}"
         for name in JOINT_NAMES
@@ -91,6 +84,14 @@ def check_calibration(servos: Servos) -> None:
             f"The arm on '{servos.port}' was calibrated differently from the calibration file: "
             f"{'; '.join(differences)}; if this is another arm's file, name the right robot_id, else start once with "
             "write_calibration to write the file into the motors."
+        )
+    # Only now: what clears the bit writes the file, too, and that must be the right one.
+    several_turns = [name for name in JOINT_NAMES if _counts_several_turns(servos, name)]
+    if several_turns:
+        listed = " and ".join(_motor(servos, name) for name in several_turns)
+        raise BusError(
+            f"{listed} on '{servos.port}' counts several turns: bit 4 of the register Phase (18) is set, so that its "
+            "readings leave 0 to 4095; start once with write_calibration to clear it."
         )
 
 
@@ -107,7 +108,7 @@ def write_calibration(servos: Servos) -> None:
         if servos.read_register("Torque_Enable", name):
             raise BusError(
                 f"The calibration is not written: {_motor(servos, name)} holds the arm, and "
-                f"{', '.join(different)} would change {'its' if len(different) == 1 else 'their'} zero; support the "
+                f"{', '.join(different)} would read otherwise afterwards; support the "
                 "arm, switch its power off and on, and start again."
             )
     for name in different:

@@ -193,6 +193,13 @@ def test_the_file_of_an_older_lerobot_is_pointed_to(tmp_path):
     assert calib.read_calibration(calib.calibration_path("arm", older)) == calib.twin_calibration()
 
 
+@pytest.mark.parametrize("folder", [".", "/", ".."])
+def test_a_file_is_missed_in_any_folder_with_the_same_sentence(tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CalibrationError, match="There is no calibration file"):
+        calib.read_calibration(calib.calibration_path("no_such_arm", folder))
+
+
 def test_other_files_are_refused_in_one_sentence(tmp_path):
     path = tmp_path / "arm.json"
     with pytest.raises(

@@ -195,6 +195,13 @@ def test_a_motor_that_counts_several_turns_is_refused_until_the_bit_may_be_clear
     assert wrist.get(r.PHASE) == 12
 
 
+def test_the_way_to_one_turn_is_not_named_while_it_would_write_another_arms_file(servos, connect):
+    """Whoever followed it would overwrite the offsets without having seen that they differ."""
+    put(servos.servos[3], r.PHASE, 12 | 16)
+    with pytest.raises(BusError, match=r"calibrated differently .*name the right robot_id"):
+        connect(OTHER_ARM)
+
+
 # -- who is there ------------------------------------------------------------------------------------------------------
 
 
