@@ -19,7 +19,6 @@ from prana_ros.so101.figures import JOINT_NAMES
 from prana_ros.so101.motion import Motion, motion_limits
 from prana_ros.so101.motor_torque import MotorTorque
 from prana_ros.so101.ownership import Ownership
-from prana_ros.so101.reading_check import readings_outside
 from prana_ros.so101.stop_ladder import Rung, StopLadder, StopReason
 from prana_ros.so101.trajectory import NANOSECONDS, Trajectory
 
@@ -50,7 +49,7 @@ class ArmDriver:
         self._ownership = Ownership()
         self._counters = Counters()
         self._active = False
-        self._torque = MotorTorque()
+        self._torque = MotorTorque(settings.rate)
         self._unanswered: list[str] = []
         self.reading: ArmReading | None = None
         self.commanded: np.ndarray | None = None
@@ -71,7 +70,7 @@ class ArmDriver:
     def activate(self) -> None:
         """Hold the arm where it is, with torque on; in a dry run leave the torque as it is.
 
-        Raises :class:`BusError` or :class:`RefusedError`, then no motor has got torque.
+        Raises :class:`BusError`, or :class:`RefusedError` without having given a motor torque.
         """
         with self._mutex:
             if not self._ladder.in_force and not self.settings.dry_run:
@@ -273,11 +272,10 @@ class ArmDriver:
 
     def _watch_torque(self, now: float) -> None:
         """Ask one motor after the other whether it still has torque: one that lost its power comes back without."""
-        motor = self._torque.next_to_ask()
-        if motor is None or not self.bus.is_connected:
+        if not self.bus.is_connected:
             return
         try:
-            if self.bus.has_torque(JOINT_NAMES[motor]) == self._torque.on[motor]:
+            if not self._torque.has_changed(self.bus):
                 return
             self._adopt()
         except CommunicationError:
@@ -345,15 +343,7 @@ class ArmDriver:
         """Torque on in every motor, with the position that it has as its goal; in none if one cannot be held there."""
         self._adopt()
         assert self.reading is not None
-        outside = readings_outside(self.reading.counts, self.bus.calibration)
-        limp = dict(zip(JOINT_NAMES, ~self._torque.on, strict=True))
-        if refused := [sentence for name, sentence in outside.items() if limp[name]]:
-            raise RefusedError(" ".join(refused))
-        for i, name in enumerate(JOINT_NAMES):
-            if not self._torque.on[i]:
-                self.bus.hold(name, self._motion.position[i])
-                self._torque.on[i] = True
-        self._torque.given = True
+        self._torque.switch_on(self.bus, self.reading, self._motion.position)
 
     def _let_go(self) -> list[str]:
         """Torque off; returns the motors that did not answer."""

@@ -4,16 +4,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from prana_ros.so101.bus import ArmBus, ArmReading
+from prana_ros.so101.driver_state import RefusedError
 from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.reading_check import readings_outside
 
-CHECK_CYCLES = 8
-"""Servo cycles between two questions; each asks the next motor, so that all are asked within half a second."""
+QUESTION_PERIOD = 0.08
+"""Seconds between two questions; each asks the next motor, so that all are asked within half a second."""
 
 
 @dataclass
 class MotorTorque:
-    """Which motors have torque, as far as is known."""
+    """Which motors have torque, as far as is known. ``rate``: servo cycles per second."""
 
+    rate: float = 100.0
     on: np.ndarray = field(default_factory=lambda: np.zeros(len(JOINT_NAMES), dtype=bool))
     """One entry for each motor (6,)."""
     given: bool = False
@@ -40,10 +44,34 @@ class MotorTorque:
         self.on = np.array([name in unanswered for name in JOINT_NAMES])
         self.given = False
 
+    def switch_on(self, bus: ArmBus, reading: ArmReading, position: np.ndarray) -> None:
+        """Torque on in every motor that has none, with ``position`` (6,) in rad as its goal.
+
+        Raises:
+            RefusedError: if a motor cannot be held where ``reading`` says that it is; then none has got torque.
+            BusError: if a motor does not answer; those before it have torque.
+        """
+        outside = readings_outside(reading.counts, bus.calibration)
+        limp = [i for i in range(len(JOINT_NAMES)) if not self.on[i]]
+        if refused := [outside[JOINT_NAMES[i]] for i in limp if JOINT_NAMES[i] in outside]:
+            raise RefusedError(" ".join(refused))
+        for i in limp:
+            bus.hold(JOINT_NAMES[i], position[i])
+            self.on[i] = True
+        self.given = True
+
+    def has_changed(self, bus: ArmBus) -> bool:
+        """Once per servo cycle: ask the next motor if it is time to; whether its torque is not what is known.
+
+        Raises :class:`BusError` if it does not answer.
+        """
+        motor = self.next_to_ask()
+        return motor is not None and bus.has_torque(JOINT_NAMES[motor]) != self.on[motor]
+
     def next_to_ask(self) -> int | None:
         """Once per servo cycle: the motor that is to be asked now, if any."""
         self._cycles += 1
-        turn, rest = divmod(self._cycles, CHECK_CYCLES)
+        turn, rest = divmod(self._cycles, max(1, round(QUESTION_PERIOD * self.rate)))
         return None if rest else turn % len(JOINT_NAMES)
 
     @property

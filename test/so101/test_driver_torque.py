@@ -14,6 +14,7 @@ from prana_ros.so101.calibration import twin_calibration
 from prana_ros.so101.driver_state import DriverSettings, Mode
 from prana_ros.so101.figures import JOINT_NAMES, REST_POSE
 from prana_ros.so101.motion import REST_SLACK, Motion, motion_limits
+from prana_ros.so101.motor_torque import MotorTorque
 from prana_ros.so101.reading_check import SLACK, readings_outside
 from prana_ros.so101.stop_ladder import StopReason
 from prana_ros.so101.units import encoder_map
@@ -155,6 +156,13 @@ def test_a_motor_that_lost_its_power_is_named_and_nothing_goes_on_until_it_has_t
     rig.go(RAISED, 1.0)
     rig.run(1.5)
     np.testing.assert_allclose(rig.arm.position, RAISED, atol=4e-3)
+
+
+@given(st.floats(10.0, 250.0))
+def test_every_motor_is_asked_within_a_second_at_any_rate_of_the_servo_loop(rate):
+    torque = MotorTorque(rate)
+    asked = [torque.next_to_ask() for _ in range(round(rate))]
+    assert set(asked) - {None} == set(range(6))
 
 
 @pytest.mark.parametrize("motor", range(6))
