@@ -6,8 +6,8 @@
 Every run is kept with all its episodes in ``results/ablations/``, and the table is made of all that were kept.
 """
 
-from benchmarks.changes import Change, make_parser, measure
-from benchmarks.joining import NO_PREFIX
+from benchmarks.ablation_runs import Change, make_parser, measure
+from benchmarks.inpainting_variants import NO_PREFIX
 from prana_ros.evaluation.playback import Playback
 
 JOINED = Playback(asynchronous=True, latency=0.2)

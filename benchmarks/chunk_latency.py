@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.arithmetic_floor import Products, products_of
+from benchmarks.execution_variants import Autocast, as_cuda_graph, compiled, in_bfloat16, on_device
 from benchmarks.full_size import Batch, Flow, Regression, Subject, act, diffusion, flow, observation, prana
 from benchmarks.harness import Figure, at_most, take_turns, write_result
-from benchmarks.variants import Autocast, as_cuda_graph, compiled, in_bfloat16, on_device
 
 STEPS = (10, 5, 3, 2, 1)
 FLOOR_LIMIT = 1.3
@@ -37,7 +37,7 @@ class Table:
     batch: Batch
     functions: dict[str, Callable[[Batch], object]] = field(default_factory=dict)
     errors: dict[str, float] = field(default_factory=dict)
-    """Largest difference from float32 in bfloat16, in normalised units."""
+    """Largest difference from float32 in bfloat16, in normalized units."""
     compile_times: dict[str, float] = field(default_factory=dict)
     not_compiled: list[str] = field(default_factory=list)
 

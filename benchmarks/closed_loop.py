@@ -10,12 +10,12 @@ from dataclasses import astuple
 from typing import Any
 
 from benchmarks.harness import RESULTS, make_command
-from prana_ros.evaluation.candidates import Candidate
 from prana_ros.evaluation.comparison import Comparison
+from prana_ros.evaluation.evaluate_lockstep import Trials, evaluate_lockstep
+from prana_ros.evaluation.evaluated_policy import EvaluatedPolicy
 from prana_ros.evaluation.playback import Playback
 from prana_ros.evaluation.result import Evaluation, read_evaluation, write_evaluation
-from prana_ros.evaluation.run import Trials, evaluate_lockstep
-from prana_ros.evaluation.summary import summarise
+from prana_ros.evaluation.summary import episode_metrics
 
 
 def add_arguments(parser: argparse.ArgumentParser, episodes: int) -> None:
@@ -37,7 +37,7 @@ def trials_of(options: argparse.Namespace, benchmark: str, scenes: str, playback
     )
 
 
-def evaluate(candidate: Candidate, trials: Trials, benchmark: str) -> None:
+def evaluate(candidate: EvaluatedPolicy, trials: Trials, benchmark: str) -> None:
     """Run all scenes in lock-step and keep them.
 
     Raises:
@@ -52,7 +52,7 @@ def keep(evaluation: Evaluation, benchmark: str) -> None:
     Raises:
         ValueError: if it was broken off.
     """
-    title = f"{evaluation.name}, {evaluation.scenes}, {evaluation.through}"
+    title = f"{evaluation.name}, {evaluation.scenes}, {evaluation.runner}"
     count = f"{len(evaluation.episodes)} of {evaluation.requested} scenes"
     if evaluation.broken_off:
         why = evaluation.graph.get("failure") or "interrupted"
@@ -87,11 +87,11 @@ def row(evaluation: Evaluation, expert: Evaluation | None = None) -> dict[str, A
     return {
         "name": evaluation.name,
         "scenes": evaluation.scenes,
-        "through": evaluation.through,
+        "runner": evaluation.runner,
         "playback": evaluation.playback,
         "policy": evaluation.policy,
         "seconds": evaluation.seconds,
-        **summarise(evaluation.episodes, expert.episodes if expert else ()),
+        **episode_metrics(evaluation.episodes, expert.episodes if expert else ()),
     }
 
 

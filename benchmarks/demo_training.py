@@ -13,9 +13,9 @@ from typing import Any
 
 from benchmarks.harness import Figure, at_least, at_most, in_one_sentence, write_result
 from prana_ros import resources
+from prana_ros.datasets.demonstrations import Recording, make_demonstrations
 from prana_ros.learning.training_log import METRICS_FILE, read_metrics, training_seconds
 from prana_ros.policies.chunk_policy import WEIGHTS_FILE
-from prana_ros.simulation.recording import Recording, make_demonstrations
 from prana_ros.simulation.scene import HARD, STANDARD
 
 SCENES = (HARD, HARD, STANDARD)

@@ -44,9 +44,9 @@ def motion_cells(row: Row) -> list[str]:
 
 def success_table(result: Row) -> str:
     """Every policy on every distribution."""
-    head = ["scenes", "policy", "through", "success", "95 %", "failures", "time (s)", "path", "jerk", "seam (°)"]
+    head = ["scenes", "policy", "runner", "success", "95 %", "failures", "time (s)", "path", "jerk", "seam (°)"]
     rows = [
-        [row["scenes"], row["name"], row["through"], *success_cells(row), *motion_cells(row)]
+        [row["scenes"], row["name"], row["runner"], *success_cells(row), *motion_cells(row)]
         for row in sorted(result["evaluations"], key=_order)
     ]
     return markdown(head, rows)
@@ -54,7 +54,7 @@ def success_table(result: Row) -> str:
 
 def _order(row: Row) -> tuple[int, bool, float]:
     """By scenes, lock-step first, the best first."""
-    return list(DISTRIBUTIONS).index(row["scenes"]), row["through"] == GRAPH, -row["successes"] / row["episodes"]
+    return list(DISTRIBUTIONS).index(row["scenes"]), row["runner"] == GRAPH, -row["successes"] / row["episodes"]
 
 
 def pairs_table(result: Row) -> str:

@@ -40,7 +40,7 @@ class Regression:
     policy: nn.Module
 
     def __call__(self, batch: Batch) -> Tensor:
-        """The chunk (1, H, A), normalised."""
+        """The chunk (1, H, A), normalized."""
         return self.policy.predict_action_chunk(batch)
 
     def compiled_parts(self) -> list[nn.Module]:
@@ -57,7 +57,7 @@ class Flow:
     noise: Tensor
 
     def __call__(self, batch: Batch) -> Tensor:
-        """The chunk (1, H, A), normalised."""
+        """The chunk (1, H, A), normalized."""
         self.policy.config.num_inference_steps = self.steps
         return self.policy.denoise(self.policy.encode_context(batch), noise=self.noise)
 
@@ -75,7 +75,7 @@ class Act:
     size: int | None
 
     def __call__(self, batch: Batch) -> Tensor:
-        """The chunk (1, H, A), normalised."""
+        """The chunk (1, H, A), normalized."""
         if self.size is not None:
             batch = {**batch, **{camera: resize_images(batch[camera], self.size) for camera in CAMERAS}}
         return self.policy.predict_action_chunk(batch)
@@ -93,7 +93,7 @@ class Diffusion:
     noise: Tensor
 
     def __call__(self, batch: Batch) -> Tensor:
-        """The actions (1, 8, A), normalised."""
+        """The actions (1, 8, A), normalized."""
         images = torch.stack([batch[camera] for camera in CAMERAS], dim=1)
         history = {OBS_STATE: batch[OBS_STATE], OBS_IMAGES: images}
         history = {key: torch.stack([value] * self.policy.config.n_obs_steps, dim=1) for key, value in history.items()}

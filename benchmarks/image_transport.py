@@ -15,9 +15,9 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from benchmarks.harness import Figure, at_most, write_result
+from prana_ros.messages.standard import image_to_msg, ns_from_stamp, rgb_from_msg
 from prana_ros.nodes import dds, qos
 from prana_ros.nodes.lifecycle import make_executor
-from prana_ros.nodes.messages import image_to_msg, msg_to_rgb, ns_from_stamp
 
 CAMERAS = ("table", "wrist")
 RATE = 30.0
@@ -48,7 +48,7 @@ class Receiver(Node):
             self.create_subscription(Image, f"{camera}/image_raw", self._receive, qos.IMAGE_SUB)
 
     def _receive(self, msg: Image) -> None:
-        image = msg_to_rgb(msg)
+        image = rgb_from_msg(msg)
         latency = (self.get_clock().now().nanoseconds - ns_from_stamp(msg.header.stamp)) / 1e9
         assert image.shape == (480, 640, 3)
         self.latencies[msg.header.frame_id].append(latency)

@@ -8,7 +8,7 @@ On the same unseen hard scenes in lock-step, where latency is simulated. Every r
 ``results/latency_robustness/``, and the table is made of all that were kept.
 """
 
-from benchmarks.changes import Change, make_parser, measure
+from benchmarks.ablation_runs import Change, make_parser, measure
 from prana_ros.evaluation.playback import Playback
 
 LATENCIES = (0, 100, 200, 400)

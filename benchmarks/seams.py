@@ -14,11 +14,11 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.harness import Figure, at_most, write_result
-from benchmarks.joining import JOINING, Variant
+from benchmarks.inpainting_variants import JOINING, Variant
 from benchmarks.toys.gaussian import METHODS, Continuation, matern_covariance
 from prana_ros.evaluation.lockstep import run_lockstep
 from prana_ros.evaluation.playback import Playback
-from prana_ros.inference.prediction import LoadedPolicy
+from prana_ros.inference.loaded_policy import LoadedPolicy
 from prana_ros.inference.predictor import Prediction, Request
 from prana_ros.simulation.scene import STANDARD
 

@@ -22,9 +22,9 @@ from sensor_msgs.msg import JointState
 from benchmarks.harness import Figure, at_most, write_result
 from prana_msgs.msg import ArmState, EpisodeStatus
 from prana_ros import resources
+from prana_ros.messages.standard import ns_from_stamp
 from prana_ros.nodes import dds, qos
 from prana_ros.nodes.lifecycle import make_executor
-from prana_ros.nodes.messages import ns_from_stamp
 
 RATE = 100.0
 START_TIME = 180.0

@@ -2,7 +2,7 @@
 
     make bench-success                                              all policies that are here, all scenes
     make bench-success ARGS="--policies act --scenes hard"          one of them
-    make bench-success ARGS="--policies prana_v2 --through graph --episodes 50"
+    make bench-success ARGS="--policies prana_v2 --runner graph --episodes 50"
 
 The v2 is the demo's checkpoint. The others are trained on the same demonstrations and the same number of samples by
 ``training/train_twin.sh``. Every run is kept with all its episodes in ``results/success/``; the tables are made of all
@@ -32,14 +32,14 @@ from benchmarks.closed_loop import (
     trials_of,
 )
 from benchmarks.harness import Figure, at_least, at_most, in_one_sentence, take_turns, write_result
-from prana_ros.evaluation.candidates import Candidate
 from prana_ros.evaluation.comparison import Comparison, compare, compare_all
+from prana_ros.evaluation.evaluate_lockstep import Trials
+from prana_ros.evaluation.evaluated_policy import EvaluatedPolicy
 from prana_ros.evaluation.playback import SYNCHRONOUS
 from prana_ros.evaluation.result import EXPERT, GRAPH, LOCKSTEP, Evaluation
-from prana_ros.evaluation.run import Trials
-from prana_ros.evaluation.summary import summarise
+from prana_ros.evaluation.summary import episode_metrics
 from prana_ros.inference.checkpoint_folder import checkpoint_folder
-from prana_ros.inference.prediction import LoadedPolicy
+from prana_ros.inference.loaded_policy import LoadedPolicy
 from prana_ros.inference.predictor import PolicyInput, Prediction
 from prana_ros.learning.training_log import METRICS_FILE, read_metrics, training_seconds
 from prana_ros.simulation.scene import DISTRIBUTIONS
@@ -60,7 +60,7 @@ GRAPH_TOLERANCE = 5.0
 REPEATS = 20
 
 
-def candidates(names: Sequence[str] = ()) -> list[Candidate]:
+def candidates(names: Sequence[str] = ()) -> list[EvaluatedPolicy]:
     """Those of the named policies whose training is over and whose checkpoint is here; all if none is named.
 
     Raises:
@@ -73,7 +73,8 @@ def candidates(names: Sequence[str] = ()) -> list[Candidate]:
             "training/train_twin.sh"
         )
     return [
-        Candidate(name, CHECKPOINTS[name], device="cpu", fps=FPS if name in RIVALS else None) for name in names or here
+        EvaluatedPolicy(name, CHECKPOINTS[name], device="cpu", fps=FPS if name in RIVALS else None)
+        for name in names or here
     ]
 
 
@@ -89,28 +90,28 @@ def is_trained(checkpoint: Path) -> bool:
 def run(options: argparse.Namespace) -> None:
     """Evaluate what was asked for, and keep it."""
     chosen = candidates(options.policies)
-    if options.through == GRAPH and not options.policies:  # others are no checkpoints, or see stretched pictures
+    if options.runner == GRAPH and not options.policies:  # others are no checkpoints, or see stretched images
         chosen = [candidate for candidate in chosen if candidate.name not in (EXPERT, *RIVALS)]
     for candidate in chosen:
         for scenes in options.scenes:
             trials = trials_of(options, "success", scenes, SYNCHRONOUS)
-            if options.through == LOCKSTEP:
+            if options.runner == LOCKSTEP:
                 evaluate(candidate, trials, "success")
             else:
                 through_graph(candidate, trials)
 
 
-def through_graph(candidate: Candidate, trials: Trials) -> None:
+def through_graph(candidate: EvaluatedPolicy, trials: Trials) -> None:
     """Run the scenes through the ROS graph, and keep them."""
-    from prana_ros.cli.graph_evaluation import evaluate_graph  # rclpy is not needed for the rest
+    from prana_ros.bringup.evaluation import evaluate_graph  # rclpy is not needed for the rest
 
     with tempfile.TemporaryDirectory() as folder:
         keep(evaluate_graph(candidate, trials, folder=Path(folder), real_time_factor=0), "success")
 
 
-def in_order(evaluations: Sequence[Evaluation], scenes: str, through: str) -> list[Evaluation]:
+def in_order(evaluations: Sequence[Evaluation], scenes: str, runner: str) -> list[Evaluation]:
     """Those of one distribution and one way of running, in the order of ``CHECKPOINTS``."""
-    found = {each.name: each for each in evaluations if (each.scenes, each.through) == (scenes, through)}
+    found = {each.name: each for each in evaluations if (each.scenes, each.runner) == (scenes, runner)}
     return [found[name] for name in CHECKPOINTS if name in found]
 
 
@@ -146,9 +147,9 @@ def figures_of(evaluations: Sequence[Evaluation]) -> Iterator[Figure]:
     for scenes in DISTRIBUTIONS:
         lockstep = in_order(evaluations, scenes, LOCKSTEP)
         for each in lockstep + in_order(evaluations, scenes, GRAPH):
-            title, value = f"{scenes}, {each.name}, {each.through}", percent(each)
+            title, value = f"{scenes}, {each.name}, {each.runner}", percent(each)
             name = f"{title}: success in {len(each.episodes)}"
-            limited = each.name == V2 and each.through == LOCKSTEP and scenes in GOALS
+            limited = each.name == V2 and each.runner == LOCKSTEP and scenes in GOALS
             yield at_least(name, value, "%", GOALS[scenes]) if limited else Figure(name, value, "%")
             yield Figure(f"{title}: episodes", episodes_a_minute(each), "a minute")
         known = {each.name: each for each in lockstep}
@@ -173,7 +174,7 @@ def smoothness_figures(scenes: str, pair: Comparison, first: Evaluation, second:
     title = f"{scenes}, {pair.first} relative to {pair.second}"
     if pair.jerk is not None:
         yield at_most(f"{title}: jerk", pair.jerk.value, "x", 1)
-    seams = [summarise(each.episodes)["seam_position_rad"] for each in (first, second)]
+    seams = [episode_metrics(each.episodes)["seam_position_rad"] for each in (first, second)]
     if all(seams) and seams[1]["median"] > 0:
         yield at_most(f"{title}: seam step, median", seams[0]["median"] / seams[1]["median"], "x", 1)
 
@@ -186,7 +187,7 @@ def costs() -> dict[str, dict[str, Any]]:
 
 
 def one_chunk(policy: LoadedPolicy) -> Callable[[], Prediction]:
-    """A prediction from noise pictures."""
+    """A prediction from noise images."""
     rng = np.random.default_rng(0)
     images = {
         camera: rng.integers(0, 256, (height, width, channels), dtype=np.uint8)
@@ -222,10 +223,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--policies", nargs="+", choices=list(CHECKPOINTS), default=[], help="(default: all here)")
     parser.add_argument("--scenes", nargs="+", choices=list(DISTRIBUTIONS), default=list(DISTRIBUTIONS))
-    parser.add_argument("--through", choices=(LOCKSTEP, GRAPH), default=LOCKSTEP, help="(default: %(default)s)")
+    parser.add_argument("--runner", choices=(LOCKSTEP, GRAPH), default=LOCKSTEP, help="(default: %(default)s)")
     add_arguments(parser, episodes=200)
     options = parser.parse_args()
-    if options.through == GRAPH and EXPERT in options.policies:
+    if options.runner == GRAPH and EXPERT in options.policies:
         parser.error("the expert is no checkpoint that the graph could run; evaluate it through lockstep")
     with in_one_sentence("success"):
         run(options)

@@ -29,10 +29,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.harness import Figure, at_most, write_result
 from prana_ros import resources
+from prana_ros.datasets.cached_dataset import CachedDataset
+from prana_ros.datasets.demonstrations import Recording, make_demonstrations
 from prana_ros.learning.training_data import NOWHERE, FrameOptions, make_training_dataset
-from prana_ros.policies.cached_dataset import CachedDataset
 from prana_ros.policies.prana_v2.configuration_prana_v2 import PranaV2Config
-from prana_ros.simulation.recording import Recording, make_demonstrations
 from prana_ros.simulation.scene import scene_distribution
 
 EPISODES = 6

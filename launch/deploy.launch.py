@@ -1,4 +1,4 @@
-"""Runs a policy on an arm or on the twin: the graph of ``prana_ros.graph`` with its lifecycle transitions.
+"""Runs a policy on an arm or on the twin: the graph of ``prana_ros.graphs.deploy`` with its lifecycle transitions.
 
 ros2 launch prana_ros deploy.launch.py port:=/dev/ttyACM0 robot_id:=my_arm policy_path:=... cameras:=cameras.yaml
 ros2 launch prana_ros deploy.launch.py sim:=true policy_path:=...
@@ -24,18 +24,19 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import Action, Event, EventHandler, LaunchContext, LaunchDescription
 from prana_ros import resources
-from prana_ros.cli.options import HELP, default_text, options_from_text, require_known
-from prana_ros.cli.preparation import checked, graph_of, with_real_time_factor
-from prana_ros.cli.processes import describe_exit, last_error
-from prana_ros.cli.session import spinning_node
+from prana_ros.bringup.options import HELP, default_text, options_from_text, require_known
+from prana_ros.bringup.preparation import checked, graph_of, with_real_time_factor
+from prana_ros.bringup.processes import describe_exit, last_error
+from prana_ros.bringup.session import spinning_node
 from prana_ros.episodes.series import EXIT_BROKEN_OFF
-from prana_ros.graph import PACKAGE, DeployOptions, Graph, NodeSpec, PackagedPath
+from prana_ros.graphs.deploy import DeployOptions
+from prana_ros.graphs.spec import PACKAGE, Graph, NodeSpec, PackagedPath
 from prana_ros.nodes.lifecycle_client import make_transition
 from prana_ros.nodes.signals import parent_environment
 
 OWN_ARGUMENTS_OF_LAUNCH = ("launch-prefix", "launch-prefix-filter", "emulate_tty")
 POLL = 0.05
-LAST_WORDS = 0.3
+OUTPUT_GRACE = 0.3
 """Seconds in which the last output of a process arrives."""
 
 
@@ -122,7 +123,7 @@ def _bring_up(context: LaunchContext, graph: Graph, nodes: dict[str, Node], erro
             with spinning_node("prana_launch", "") as caller:
                 for spec, verb in graph.transitions:
                     if not make_transition(caller, nodes[spec.name].node_name, verb, wait):
-                        time.sleep(LAST_WORDS)
+                        time.sleep(OUTPUT_GRACE)
                         fail(f"{spec.name}: {errors.get(spec.name, f'cannot {verb}, and does not say why.')}")
                         return
         except InterruptedError:

@@ -13,9 +13,9 @@ from support.episodes import episode, evaluation
 
 from benchmarks import ablations, closed_loop, demo_training, harness, latency_robustness, success
 from benchmarks.__main__ import benchmark_names
-from benchmarks.changes import Change, compare_with_references, figures_of, in_order
+from benchmarks.ablation_runs import Change, compare_with_references, figures_of, in_order
 from benchmarks.evaluation_tables import success_table
-from benchmarks.joining import NO_PREFIX, Variant
+from benchmarks.inpainting_variants import NO_PREFIX, Variant
 from prana_ros.evaluation.result import Evaluation
 from prana_ros.learning.training_log import TrainingLog
 
@@ -70,10 +70,10 @@ def test_v2_is_compared_with_its_rivals_on_the_same_scenes():
 
 def test_the_graph_is_compared_with_lockstep_on_the_scenes_that_it_was_given():
     """Half of the first ten scenes fail in lock-step, all others succeed: over all scenes it would be 45 points off."""
-    evaluations = [made("prana_v2", 5, scenes=100), made("prana_v2", 5, scenes=10, through="graph")]
+    evaluations = [made("prana_v2", 5, scenes=100), made("prana_v2", 5, scenes=10, runner="graph")]
     figure = by_name(success.figures_of(evaluations))["hard, prana_v2, graph minus prana_v2: success"]
     assert (figure.value, figure.holds) == (0.0, True)
-    evaluations[1] = made("prana_v2", 4, scenes=10, through="graph")
+    evaluations[1] = made("prana_v2", 4, scenes=10, runner="graph")
     figure = by_name(success.figures_of(evaluations))["hard, prana_v2, graph minus prana_v2: success"]
     assert (figure.value, figure.holds) == (pytest.approx(10.0), False)
 
@@ -115,7 +115,7 @@ def test_what_was_kept_is_read_again_and_replaced(results):
 
 def test_what_was_broken_off_is_not_kept(results):
     with pytest.raises(ValueError, match=r"act, hard, graph was broken off after 10 of 50 scenes.*: policy died"):
-        closed_loop.keep(made("act", 0, requested=50, through="graph", graph={"failure": "policy died"}), "success")
+        closed_loop.keep(made("act", 0, requested=50, runner="graph", graph={"failure": "policy died"}), "success")
     with pytest.raises(ValueError, match=r"were not kept: interrupted$"):
         closed_loop.keep(made("act", 0, requested=50), "success")
     assert closed_loop.kept("success") == []

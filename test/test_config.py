@@ -9,7 +9,7 @@ import yaml
 
 from prana_ros.resources import packaged
 from prana_ros.so101.calibration import read_calibration, twin_calibration
-from prana_ros.so101.figures import REST_POSE
+from prana_ros.so101.model import REST_POSE
 
 NODES = ("camera", "episodes", "policy", "so101_driver", "twin")
 START = 300.0

@@ -7,11 +7,11 @@ from benchmarks.closed_loop import kept
 from benchmarks.evaluation_tables import PAGE, filled
 from benchmarks.success import V2
 from prana_ros import resources
-from prana_ros.evaluation.candidates import fingerprint
+from prana_ros.evaluation.evaluated_policy import weights_fingerprint
 
 SUMMARY = {
     "scenes": "hard",
-    "through": "lockstep",
+    "runner": "lockstep",
     "policy": {"parameters": 2_000_000},
     "episodes": 100,
     "outcomes": {"success": 91, "missed": 9, "dropped": 0},
@@ -30,7 +30,7 @@ def test_the_page_has_the_tables_of_the_kept_results():
 def test_the_demos_results_are_of_the_checkpoint_in_the_repository():
     of_v2 = [each for each in kept("success") if each.name == V2]
     of_v2 += [each for benchmark in ("ablations", "latency_robustness", "unseen_before") for each in kept(benchmark)]
-    present = fingerprint(str(resources.packaged("checkpoints", "twin_v2")))
+    present = weights_fingerprint(str(resources.packaged("checkpoints", "twin_v2")))
     assert {each.policy.get("weights") for each in of_v2} == {present}
 
 

@@ -18,7 +18,7 @@ from support.ros import wait_until
 
 from prana_ros.nodes import qos
 from prana_ros.resources import packaged
-from prana_ros.so101.figures import REST_POSE
+from prana_ros.so101.model import REST_POSE
 
 pytestmark = [
     pytest.mark.timeout(600),
@@ -142,12 +142,12 @@ def test_rviz_without_rviz_starts_nothing(on_twin):
 
 def test_a_node_that_refuses_ends_launch_with_its_sentence_and_without_a_traceback(launch, policy, tmp_path):
     """The table camera refuses while the policy node still imports PyTorch."""
-    picture = tmp_path / "wrist.png"
-    cv2.imwrite(str(picture), np.zeros((24, 32, 3), np.uint8))
-    cameras = {"table": {"path": "no_such_picture.png"}, "wrist": {"path": str(picture)}}
+    image = tmp_path / "wrist.png"
+    cv2.imwrite(str(image), np.zeros((24, 32, 3), np.uint8))
+    cameras = {"table": {"path": "no_such_image.png"}, "wrist": {"path": str(image)}}
     running = launch(port="/dev/null", robot_id="arm", cameras=json.dumps(cameras), policy_path=policy)
     running.must_end(1, within=UP)
-    assert re.search(r"\[launch\]: .*table: cannot configure: .*no_such_picture.png", running.output), running.output
+    assert re.search(r"\[launch\]: .*table: cannot configure: .*no_such_image.png", running.output), running.output
     assert "Traceback" not in running.output
     assert "KeyboardInterrupt" not in running.output
 

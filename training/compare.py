@@ -11,9 +11,9 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from prana_ros.evaluation.candidates import names_of
 from prana_ros.evaluation.comparison import compare_all
-from prana_ros.evaluation.report import expert_among, report, write_comparisons, write_pictures
+from prana_ros.evaluation.evaluated_policy import names_of
+from prana_ros.evaluation.report import expert_among, report, write_comparisons, write_images
 from prana_ros.evaluation.result import read_evaluation
 
 
@@ -36,7 +36,7 @@ def compare(results: list[Path], output: Path | None) -> None:
     if output:
         output.mkdir(parents=True, exist_ok=True)
         write_comparisons(pairs, output / "comparison.json")
-        written = [output / "comparison.json", *write_pictures(evaluations, output, expert)]
+        written = [output / "comparison.json", *write_images(evaluations, output, expert)]
         print(f"\nwritten: {', '.join(map(str, written))}")
 
 

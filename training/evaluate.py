@@ -2,11 +2,11 @@
 
     python training/evaluate.py --policy checkpoints/twin_v2 --episodes 100
     python training/evaluate.py --policy checkpoints/twin_v2 outputs/train/act/checkpoints/last --fps 10 --scenes hard
-    python training/evaluate.py --policy checkpoints/twin_v2 --through graph --episodes 50
+    python training/evaluate.py --policy checkpoints/twin_v2 --runner graph --episodes 50
 
 Any LeRobot policy, and the word `expert` for the scripted one. Through lock-step (no ROS, simulated time stands still
 while the policy thinks) or through the running ROS graph. Several policies are compared on the same scenes. A JSON file
-for each policy, film strips of its failures, and plots are written to the output folder. Ctrl-C: what was run so far.
+for each policy, strips of its failures, and plots are written to the output folder. Ctrl-C: what was run so far.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from prana_ros.evaluation.candidates import Candidate, names_of
 from prana_ros.evaluation.episode import Episode
+from prana_ros.evaluation.evaluate_lockstep import Trials, evaluate_lockstep, require_fit
+from prana_ros.evaluation.evaluated_policy import EvaluatedPolicy, names_of
 from prana_ros.evaluation.playback import Playback
-from prana_ros.evaluation.report import report, write_pictures, write_policy
+from prana_ros.evaluation.report import report, write_images, write_policy
 from prana_ros.evaluation.result import EXPERT, GRAPH, LOCKSTEP, Evaluation
-from prana_ros.evaluation.run import Trials, evaluate_lockstep, require_fit
 from prana_ros.simulation.scene import DISTRIBUTIONS, TRAINING_SEEDS
 
 LOCKSTEP_ONLY = {"execute_steps": 8, "asynchronous": False, "latency": 0.0, "worlds": 8}
@@ -62,13 +62,13 @@ def make_parser() -> argparse.ArgumentParser:
     add("--episodes", type=whole_number(1), default=100, help="number of scenes (default: 100)")
     add("--seed", type=whole_number(0), default=0, help="seed of the first scene; each takes the next (default: 0)")
     add("--scenes", choices=tuple(DISTRIBUTIONS), default="standard", help="(default: standard)")
-    add("--through", choices=(LOCKSTEP, GRAPH), default=LOCKSTEP, help="(default: lockstep)")
+    add("--runner", choices=(LOCKSTEP, GRAPH), default=LOCKSTEP, help="(default: lockstep)")
     add("--time-limit", type=positive, default=15.0, help="simulated seconds a scene (default: 15)")
     add("--fps", type=positive, help="frame rate of the training data, for checkpoints that do not say")
     add("--device", default="auto", help="where the policies compute (default: a GPU where there is one, else cpu)")
     add("--output", type=Path, help="folder to write (default: outputs/evaluation-<date>)")
     add("--no-reference", action="store_true", help="leave out the expert, whose path and jerk are the reference")
-    add("--no-film", action="store_true", help="leave out the film strips of the failures")
+    add("--no-strips", action="store_true", help="leave out the image strips of the failures")
     add("--processes", type=whole_number(1), default=2, help="of lock-step, and of the expert (default: 2)")
     lockstep = parser.add_argument_group("lock-step")
     add = lockstep.add_argument
@@ -90,14 +90,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     if options.seed > TRAINING_SEEDS - options.episodes:
         parser.error(f"scenes must lie in 0 … {TRAINING_SEEDS - 1}: those above were used for training")
     given = [name for name in LOCKSTEP_ONLY if getattr(options, name) is not None]
-    if options.through == GRAPH and given:
+    if options.runner == GRAPH and given:
         parser.error(
             f"--{given[0].replace('_', '-')} says how lock-step plays chunks; the graph plays them as deployed"
         )
-    if options.through == GRAPH and EXPERT in options.policy:
+    if options.runner == GRAPH and EXPERT in options.policy:
         parser.error("the expert is no checkpoint that the graph could run; evaluate it through lockstep")
-    if options.through == LOCKSTEP and options.real_time_factor is not None:
-        parser.error("--real-time-factor belongs to --through graph; lock-step runs as fast as the machine can")
+    if options.runner == LOCKSTEP and options.real_time_factor is not None:
+        parser.error("--real-time-factor belongs to --runner graph; lock-step runs as fast as the machine can")
     if options.real_time_factor is not None and options.real_time_factor > 1:
         parser.error(f"--real-time-factor is {options.real_time_factor:g}; it must be at most 1, real time")
     for name in set(LOCKSTEP_ONLY) - set(given):
@@ -111,7 +111,7 @@ def evaluate(options: argparse.Namespace) -> int:
     require, run = ways(options, folder)
     trials = trials_of(options)
     candidates = [
-        Candidate(name, path, options.device, None if path == EXPERT else options.fps)
+        EvaluatedPolicy(name, path, options.device, None if path == EXPERT else options.fps)
         for name, path in zip(names_of(options.policy), options.policy, strict=True)
     ]
     for candidate in candidates:
@@ -120,7 +120,7 @@ def evaluate(options: argparse.Namespace) -> int:
     expert: tuple[Episode, ...] = ()
     done: dict[str, Evaluation] = {}
     if EXPERT in options.policy or not options.no_reference:
-        done[EXPERT] = evaluate_lockstep(Candidate(EXPERT, EXPERT), trials)
+        done[EXPERT] = evaluate_lockstep(EvaluatedPolicy(EXPERT, EXPERT), trials)
         expert = done[EXPERT].episodes
     for candidate in candidates:
         if candidate.path not in done and not any(evaluation.broken_off for evaluation in done.values()):
@@ -132,12 +132,13 @@ def evaluate(options: argparse.Namespace) -> int:
 
 def ways(options: argparse.Namespace, folder: Path) -> tuple[Callable, Callable]:
     """What refuses a policy that cannot be evaluated, and what evaluates one."""
-    if options.through == LOCKSTEP:
+    if options.runner == LOCKSTEP:
         return require_fit, evaluate_lockstep
-    from prana_ros.cli import graph_evaluation  # lock-step needs no ROS
 
-    run = partial(graph_evaluation.evaluate_graph, folder=folder, real_time_factor=options.real_time_factor or 0.0)
-    return graph_evaluation.require_fit, run
+    from prana_ros.bringup import evaluation  # lock-step needs no ROS
+
+    run = partial(evaluation.evaluate_graph, folder=folder, real_time_factor=options.real_time_factor or 0.0)
+    return evaluation.require_fit, run
 
 
 def trials_of(options: argparse.Namespace) -> Trials:
@@ -149,7 +150,7 @@ def trials_of(options: argparse.Namespace) -> Trials:
         playback=Playback(options.execute_steps, options.asynchronous, options.latency),
         worlds=options.worlds,
         processes=options.processes,
-        film=not options.no_film,
+        strip=not options.no_film,
         command=shlex.join(["python", *sys.argv]),
     )
 
@@ -158,11 +159,11 @@ def finish(evaluations: list[Evaluation], expert: tuple[Episode, ...], folder: P
     """Print the tables, write the plots, and say what broke off; returns the exit code."""
     told = [evaluation for evaluation in evaluations if evaluation.episodes]
     if told:
-        pictures = write_pictures(told, folder, expert)
-        print(f"\n{report(told, expert)}\n\nwritten: {', '.join(map(str, pictures))}")
+        images = write_images(told, folder, expert)
+        print(f"\n{report(told, expert)}\n\nwritten: {', '.join(map(str, images))}")
     broken_off = [evaluation for evaluation in evaluations if evaluation.broken_off]
     for evaluation in broken_off:
-        why = evaluation.graph.get("failure") or ("" if evaluation.through == GRAPH else LONG_ARE_MISSING)
+        why = evaluation.graph.get("failure") or ("" if evaluation.runner == GRAPH else LONG_ARE_MISSING)
         count = f"{len(evaluation.episodes)} of {evaluation.requested} scenes"
         print(f"evaluate: {evaluation.name} was broken off after {count}{why and ': '}{why}", file=sys.stderr)
     if not told:

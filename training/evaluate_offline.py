@@ -15,17 +15,17 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from prana_ros.datasets.opening import open_dataset
 from prana_ros.inference.checkpoint import load_policy
 from prana_ros.inference.checkpoint_folder import checkpoint_folder
 from prana_ros.learning.chunk_samples import ChunkSamples, action_names, plot_chunks
-from prana_ros.learning.datasets import open_dataset
 from prana_ros.learning.offline_evaluation import (
     as_json,
     collect,
     held_out_episodes,
     open_for,
     plot_error,
-    summarise,
+    summarize_errors,
     table,
     trained_episodes,
 )
@@ -52,7 +52,7 @@ def positive(text: str) -> int:
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    """Predict, print the table, write JSON and pictures."""
+    """Predict, print the table, write JSON and images."""
     folder = checkpoint_folder(options.checkpoint)
     total = open_dataset(options.dataset, download_videos=False).meta.total_episodes
     known = trained_episodes(folder)
@@ -64,7 +64,7 @@ def evaluate(options: argparse.Namespace) -> None:
     rows = range(0, len(dataset), options.stride)
     batches = tqdm(collect(policy, dataset, rows, options.seeds), total=-(-len(rows) // 16), unit="batch")
     collected: list[ChunkSamples] = list(batches)
-    result = summarise(collected)
+    result = summarize_errors(collected)
     names = action_names(dataset.meta)
     units = policy.spec.units.name.lower() if policy.spec.units else "the dataset's units"
     title = f"{len(episodes)} episodes, {result.frames} frames, {options.seeds} predictions each, in {units}"

@@ -4,7 +4,7 @@
 
 The dataset is given by its repo id or its folder.
 Only the noise changes; the covariance that training learned for inpainting stays. The fit is made under the
-statistics that the checkpoint's own processors normalise with: chunks that are normalised otherwise belong to a policy
+statistics that the checkpoint's own processors normalize with: chunks that are normalized otherwise belong to a policy
 trained otherwise.
 """
 
@@ -19,8 +19,8 @@ from lerobot.policies.factory import get_policy_class
 from safetensors.torch import load_file, save_file
 
 import prana_ros.policies.registration  # noqa: F401 (LeRobot then knows the policies)
-from prana_ros.learning.datasets import open_dataset
-from prana_ros.policies import dataset_facts
+from prana_ros.datasets.opening import open_dataset
+from prana_ros.policies import dataset_metadata
 from prana_ros.policies.chunk_policy import WEIGHTS_FILE
 from prana_ros.policies.correlated_noise import CorrelatedNoise, fit_noise
 from prana_ros.policies.flow_config import FlowPolicyConfig
@@ -48,7 +48,7 @@ def refit(dataset: str, checkpoint: Path) -> str:
             f"{checkpoint}: no action statistics in its preprocessor; allowed: a checkpoint with processors"
         )
     meta = open_dataset(dataset, download_videos=False).meta
-    fit = fit_noise(dataset_facts.normalised_action_episodes(meta, statistics), config.chunk_size, config.noise_beta)
+    fit = fit_noise(dataset_metadata.normalized_action_episodes(meta, statistics), config.chunk_size, config.noise_beta)
     noise = CorrelatedNoise(config.chunk_size, config.action_dim)
     noise.set_fit(fit, statistics)
     weights = load_file(checkpoint / WEIGHTS_FILE)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from prana_ros.simulation.recording import Recording, make_demonstrations
+from prana_ros.datasets.demonstrations import Recording, make_demonstrations
 from prana_ros.simulation.scene import scene_distribution
 
 

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 import prana_ros.policies.registration  # noqa: F401 (LeRobot then knows the policies)
 from prana_ros.evaluation.result import Evaluation, read_evaluation
-from prana_ros.evaluation.summary import summarise
+from prana_ros.evaluation.summary import episode_metrics
 from prana_ros.evaluation.tables import failures
 from prana_ros.learning.training_log import METRICS_FILE, read_metrics, training_seconds
 from prana_ros.machine import machine
@@ -85,11 +85,11 @@ def describe_evaluations(evaluations: Sequence[Evaluation]) -> str:
         return "Not evaluated."
     rows = ["| scenes | through | success | 95 % | failures |", "|---|---|---|---|---|"]
     for each in evaluations:
-        figures = summarise(each.episodes)
+        figures = episode_metrics(each.episodes)
         low, high = figures["success_rate_95"]
         failed = failures(figures["outcomes"])
         success = f"{figures['successes']} of {figures['episodes']}"
-        rows.append(f"| {each.scenes} | {each.through} | {success} | {low:.1%} to {high:.1%} | {failed} |")
+        rows.append(f"| {each.scenes} | {each.runner} | {success} | {low:.1%} to {high:.1%} | {failed} |")
     commands = sorted({f"`{each.command}`" for each in evaluations})
     return "\n".join(rows) + f"\n\nOn scenes that training never saw, by {', '.join(commands)}."
 

@@ -37,10 +37,10 @@ from lerobot.scripts import lerobot_train
 from torch.utils.data import DataLoader, Dataset
 
 import prana_ros.policies.registration  # noqa: F401 (LeRobot then knows the policies)
+from prana_ros.datasets.cached_dataset import CachedDataset
 from prana_ros.learning.dataset_description import describe
 from prana_ros.learning.training_data import FrameOptions, make_training_dataset
 from prana_ros.learning.training_report import TrainingReport, replaced
-from prana_ros.policies.cached_dataset import CachedDataset
 
 PRECISIONS = ("no", "bf16")
 

@@ -1,1 +1,1 @@
-"""Toy problems with known answers, shared by benchmarks, tests and pictures."""
+"""Toy problems with known answers, shared by benchmarks, tests and images."""

@@ -1,6 +1,6 @@
 """Two ways round an obstacle: demonstrations pass it on either side, and the observation does not tell on which.
 
-A chunk is a path of 16 points in the plane, from (−1, 0) to (1, 0). The state and the picture are always the same.
+A chunk is a path of 16 points in the plane, from (−1, 0) to (1, 0). The state and the image are always the same.
 """
 
 from tempfile import TemporaryDirectory
@@ -21,7 +21,7 @@ OBSTACLE_RADIUS = 0.25
 CAMERA = "observation.images.table"
 IMAGE_SIDE = 32
 WIDTHS = {"prana_v1": 64, "prana_v2": 64, "prana_v3": 96}
-"""v3 is v2 with another backbone and width; the toy's pictures need no backbone."""
+"""v3 is v2 with another backbone and width; the toy's images need no backbone."""
 
 
 def demonstrations(pairs: int = 64, seed: int = 0) -> np.ndarray:
@@ -37,12 +37,12 @@ def demonstrations(pairs: int = 64, seed: int = 0) -> np.ndarray:
 
 def observation(size: int) -> dict[str, torch.Tensor]:
     """The one observation there is, ``size`` times."""
-    picture = torch.full((size, 3, IMAGE_SIDE, IMAGE_SIDE), 0.5)
-    return {"observation.state": torch.zeros(size, 2), CAMERA: picture}
+    image = torch.full((size, 3, IMAGE_SIDE, IMAGE_SIDE), 0.5)
+    return {"observation.state": torch.zeros(size, 2), CAMERA: image}
 
 
 def statistics(paths: np.ndarray) -> ActionStatistics:
-    """By which chunks are normalised."""
+    """By which chunks are normalized."""
     return ActionStatistics.of(paths.mean((0, 1)), paths.std((0, 1)))
 
 
@@ -81,10 +81,10 @@ def train(
     """
     torch.manual_seed(seed)
     policy = small_policy(kind)
-    normalisation = statistics(paths)
-    chunks = normalisation.normalise(paths)
+    normalization = statistics(paths)
+    chunks = normalization.normalize(paths)
     if isinstance(policy, FlowPolicy):
-        policy.noise.set_fit(fit_noise(chunks, POINTS, policy.config.noise_beta), normalisation)
+        policy.noise.set_fit(fit_noise(chunks, POINTS, policy.config.noise_beta), normalization)
     actions = torch.tensor(chunks, dtype=torch.float32)
     optimizer = torch.optim.AdamW(policy.get_optim_params(), lr=learning_rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
@@ -106,9 +106,9 @@ def train(
 def sample(policy: Any, paths: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
     """Paths (count, 16, 2) that a policy trained on ``paths`` predicts."""
     torch.manual_seed(seed)
-    normalisation = statistics(paths)
+    normalization = statistics(paths)
     chunks = policy.predict_action_chunk(observation(count)).double().numpy()
-    return chunks * normalisation.std + normalisation.mean
+    return chunks * normalization.std + normalization.mean
 
 
 def roughness(paths: np.ndarray) -> float:

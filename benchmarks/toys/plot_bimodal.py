@@ -40,7 +40,7 @@ def draw(axes: plt.Axes, kind: str, paths: np.ndarray) -> None:
 
 
 def main() -> None:
-    """Train the three policies and write the picture."""
+    """Train the three policies and write the image."""
     torch.set_num_threads(1)
     paths = demonstrations()
     figure, panels = plt.subplots(1, len(WIDTHS), figsize=(11, 4.5), sharey=True)

@@ -9,14 +9,14 @@ from lerobot.cameras.configs import CameraConfig, Cv2Rotation
 @CameraConfig.register_subclass("prana_file")
 @dataclass(kw_only=True)
 class PranaFileCameraConfig(CameraConfig):
-    """A camera that plays a file, or shows the pictures of a running twin.
+    """A camera that plays a file, or shows the images of a running twin.
 
     Attributes:
-        path: a picture, a folder of pictures or a video, played over and over; or a ``.frames`` file of
-            ``prana twin --camera-fps``, whose pictures are shown as they come.
-        fps: pictures a second; those of a ``.frames`` file come at the twin's own rate.
+        path: an image, a folder of images or a video, played over and over; or a ``.frames`` file of
+            ``prana twin --camera-fps``, whose images are shown as they come.
+        fps: images a second; those of a ``.frames`` file come at the twin's own rate.
         width, height: in pixels, after the rotation. Files are scaled to it; a ``.frames`` file must have it.
-        rotation: by which the pictures are turned, clockwise: 0, 90, 180 or -90.
+        rotation: by which the images are turned, clockwise: 0, 90, 180 or -90.
     """
 
     path: Path

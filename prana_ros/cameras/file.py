@@ -1,4 +1,4 @@
-"""A camera that plays a picture, a folder of pictures or a video, over and over."""
+"""A camera that plays an image, a folder of images or a video, over and over."""
 
 import re
 import time
@@ -14,18 +14,19 @@ from PIL import Image, UnidentifiedImageError
 
 from prana_ros.cameras.source import CameraError, Frame
 
-Picture = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
+"""(H, W, 3), RGB."""
 
-PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
 class FileSource:
-    """Plays pictures from files at a fixed rate, each once in a round, in the order of the file's frames or names.
+    """Plays images from files at a fixed rate, each once in a round, in the order of the file's frames or names.
 
     Args:
-        path: a picture, a folder of pictures (played in the order of their names, 2.png before 10.png) or a video.
-        fps: pictures a second, whatever the file's own rate is.
-        width: width to which pictures are scaled, in pixels; 0 keeps that of the first.
+        path: an image, a folder of images (played in the order of their names, 2.png before 10.png) or a video.
+        fps: images a second, whatever the file's own rate is.
+        width: width to which images are scaled, in pixels; 0 keeps that of the first.
         height: likewise.
     """
 
@@ -34,7 +35,7 @@ class FileSource:
         self._period_ns = round(1e9 / fps)
         self._wanted = (width, height)
         self._size = (0, 0)
-        self._pictures: Iterator[Picture] | None = None
+        self._images: Iterator[Pixels] | None = None
         self._due_ns = 0
 
     @property
@@ -43,31 +44,31 @@ class FileSource:
         return self._size
 
     def open(self) -> None:
-        """Read the first picture, which gives the size and shows that the file can be played.
+        """Read the first image, which gives the size and shows that the file can be played.
 
         Raises:
             CameraError: if there is nothing to play at the path.
         """
-        pictures = _endless(self._path)
-        first = next(pictures)
+        images = _endless(self._path)
+        first = next(images)
         height, width = first.shape[:2]
         self._size = (self._wanted[0] or width, self._wanted[1] or height)
-        self._pictures = chain([first], pictures)
+        self._images = chain([first], images)
         self._due_ns = time.monotonic_ns()
 
     def read(self) -> Frame:
-        """Wait until the next picture is due and return it, stamped with the moment at which it was due.
+        """Wait until the next image is due and return it, stamped with the moment at which it was due.
 
-        Where the reader or the decoder is more than a period late, the clock of the source starts anew: pictures are
+        Where the reader or the decoder is more than a period late, the clock of the source starts anew: images are
         delayed, as by a slow camera, and never delivered in a burst.
 
         Raises:
             CameraError: if the source is not open, or a file can no longer be read.
         """
-        if self._pictures is None:
+        if self._images is None:
             raise CameraError(f"The camera of {self._path} is not open.")
         try:
-            picture = self._scaled(next(self._pictures))
+            image = self._scaled(next(self._images))
         except CameraError:
             self.close()
             raise
@@ -78,36 +79,36 @@ class FileSource:
             self._due_ns = now
         stamp_ns = self._due_ns
         self._due_ns += self._period_ns
-        return Frame(picture, stamp_ns)
+        return Frame(image, stamp_ns)
 
     def close(self) -> None:
         """Close the files."""
-        self._pictures = None
+        self._images = None
 
-    def _scaled(self, picture: Picture) -> Picture:
-        height, width = picture.shape[:2]
+    def _scaled(self, image: Pixels) -> Pixels:
+        height, width = image.shape[:2]
         if (width, height) == self._size:
-            return picture
+            return image
         shrinks = self._size[0] * self._size[1] < width * height
-        scaled = cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        scaled = cv2.resize(image, self._size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
         return np.asarray(scaled, dtype=np.uint8)
 
 
-def _endless(path: Path) -> Iterator[Picture]:
-    """All pictures at ``path``, round after round."""
+def _endless(path: Path) -> Iterator[Pixels]:
+    """All images at ``path``, round after round."""
     if not path.exists():
         raise CameraError(f"There is no file {path} to play as a camera.")
     if path.is_dir():
-        return _pictures_for_ever(_pictures_in(path))
-    if path.suffix.lower() in PICTURE_SUFFIXES:
-        return _same_picture_for_ever(_picture(path))
-    return _video_for_ever(path)
+        return _slides(_images_in(path))
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return _still(_image(path))
+    return _looped_video(path)
 
 
-def _pictures_in(folder: Path) -> list[Path]:
-    files = [file for file in folder.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES]
+def _images_in(folder: Path) -> list[Path]:
+    files = [file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
     if not files:
-        raise CameraError(f"The folder {folder} has no picture to play; pictures end in {_suffixes()}.")
+        raise CameraError(f"The folder {folder} has no image to play; images end in {_suffixes()}.")
     return sorted(files, key=_by_number)
 
 
@@ -116,30 +117,30 @@ def _by_number(file: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", file.name)]
 
 
-def _picture(file: Path) -> Picture:
+def _image(file: Path) -> Pixels:
     try:
         with Image.open(file) as image:
             return np.array(image.convert("RGB"))
     except UnidentifiedImageError:
-        raise CameraError(f"The file {file} is not a picture.") from None
+        raise CameraError(f"The file {file} is not an image.") from None
     except Image.DecompressionBombError:
-        raise CameraError(f"The picture {file} has more pixels than any camera's.") from None
+        raise CameraError(f"The image {file} has more pixels than any camera's.") from None
     except OSError as error:
-        raise CameraError(f"The picture {file} cannot be read: {error}.") from None
+        raise CameraError(f"The image {file} cannot be read: {error}.") from None
 
 
-def _same_picture_for_ever(picture: Picture) -> Iterator[Picture]:
+def _still(image: Pixels) -> Iterator[Pixels]:
     while True:
-        yield picture
+        yield image
 
 
-def _pictures_for_ever(files: list[Path]) -> Iterator[Picture]:
+def _slides(files: list[Path]) -> Iterator[Pixels]:
     while True:
         for file in files:
-            yield _picture(file)
+            yield _image(file)
 
 
-def _video_for_ever(file: Path) -> Iterator[Picture]:
+def _looped_video(file: Path) -> Iterator[Pixels]:
     while True:
         count = 0
         try:
@@ -148,13 +149,13 @@ def _video_for_ever(file: Path) -> Iterator[Picture]:
                     yield np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
                     count += 1
         except (av.FFmpegError, IndexError) as error:
-            reason = error.strerror if isinstance(error, av.FFmpegError) else "it has no pictures"
+            reason = error.strerror if isinstance(error, av.FFmpegError) else "it has no images"
             raise CameraError(
-                f"The file {file} cannot be played as a video: {reason}; pictures end in {_suffixes()}."
+                f"The file {file} cannot be played as a video: {reason}; images end in {_suffixes()}."
             ) from None
         if count == 0:
-            raise CameraError(f"The video {file} has no pictures.")
+            raise CameraError(f"The video {file} has no images.")
 
 
 def _suffixes() -> str:
-    return ", ".join(sorted(PICTURE_SUFFIXES))
+    return ", ".join(sorted(IMAGE_SUFFIXES))

@@ -52,7 +52,7 @@ def pinhole(width: int, height: int, fovy: float) -> Intrinsics:
         fovy: vertical field of view in degrees.
     """
     focal = height / 2.0 / float(np.tan(np.radians(fovy) / 2.0))
-    # The middle of the image, where ROS and OpenCV count from the centre of the first pixel.
+    # The middle of the image, where ROS and OpenCV count from the center of the first pixel.
     cx, cy = (width - 1) / 2.0, (height - 1) / 2.0
     matrix = (focal, 0.0, cx, 0.0, focal, cy, 0.0, 0.0, 1.0)
     projection = (focal, 0.0, cx, 0.0, 0.0, focal, cy, 0.0, 0.0, 0.0, 1.0, 0.0)

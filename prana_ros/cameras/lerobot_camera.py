@@ -20,11 +20,11 @@ from prana_ros.cameras.file import FileSource
 from prana_ros.cameras.shared_frames import SUFFIX, SharedFrameSource
 from prana_ros.cameras.source import CameraError, Frame, FrameSource
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 
 
 class PranaFileCamera(Camera):
-    """Reads its source in a thread of its own and hands out the newest picture, (height, width, 3) uint8 RGB.
+    """Reads its source in a thread of its own and hands out the newest image, (height, width, 3) uint8 RGB.
 
     What stops the source is raised by the next read, as the source's :class:`CameraError`.
     """
@@ -56,11 +56,11 @@ class PranaFileCamera(Camera):
 
     @check_if_already_connected
     def connect(self, warmup: bool = True) -> None:
-        """Open the source and wait for its first picture.
+        """Open the source and wait for its first image.
 
         Raises:
             ConnectionError: if there is nothing to play at the path, as LeRobot's own cameras say it.
-            CameraError: if the first picture does not come.
+            CameraError: if the first image does not come.
         """
         try:
             self._source.open()
@@ -82,16 +82,16 @@ class PranaFileCamera(Camera):
                 raise
 
     @check_if_not_connected
-    def read(self) -> Picture:
-        """Wait for the next picture, however long the source takes, and return it."""
+    def read(self) -> Image:
+        """Wait for the next image, however long the source takes, and return it."""
         with self._changed:
             seen = self._frame
             self._taken = self._wait(lambda: self._frame is not seen, None)
             return self._taken.image
 
     @check_if_not_connected
-    def async_read(self, timeout_ms: float = 200) -> Picture:
-        """The newest picture that this method has not returned yet; waits for one if there is none.
+    def async_read(self, timeout_ms: float = 200) -> Image:
+        """The newest image that this method has not returned yet; waits for one if there is none.
 
         Raises:
             TimeoutError: if none comes within ``timeout_ms``.
@@ -101,8 +101,8 @@ class PranaFileCamera(Camera):
             return self._taken.image
 
     @check_if_not_connected
-    def read_latest(self, max_age_ms: int = 500) -> Picture:
-        """The newest picture, at once.
+    def read_latest(self, max_age_ms: int = 500) -> Image:
+        """The newest image, at once.
 
         Raises:
             TimeoutError: if it is older than ``max_age_ms``, or none has come yet.
@@ -111,7 +111,7 @@ class PranaFileCamera(Camera):
             frame = self._wait(lambda: self._frame is not None, 0)
         age_ms = (time.monotonic_ns() - frame.stamp_ns) * 1e-6
         if age_ms > max_age_ms:
-            raise TimeoutError(f"The newest picture of {self} is {age_ms:.0f} ms old; allowed are {max_age_ms} ms.")
+            raise TimeoutError(f"The newest image of {self} is {age_ms:.0f} ms old; allowed are {max_age_ms} ms.")
         return frame.image
 
     @check_if_not_connected
@@ -134,7 +134,7 @@ class PranaFileCamera(Camera):
         if self._failure is not None:
             raise self._failure
         if not has_come() or self._frame is None:
-            raise TimeoutError(f"No picture came from {self} within {timeout_ms:g} ms.")
+            raise TimeoutError(f"No image came from {self} within {timeout_ms:g} ms.")
         return self._frame
 
     def _read_all(self) -> None:

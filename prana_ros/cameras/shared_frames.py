@@ -1,4 +1,4 @@
-"""A camera's newest picture in a file that one process writes and any number of others read."""
+"""A camera's newest image in a file that one process writes and any number of others read."""
 
 import contextlib
 import fcntl
@@ -17,20 +17,20 @@ from prana_ros.cameras.source import CameraError, Frame
 
 SUFFIX = ".frames"
 TIMEOUT = 2.0
-"""Seconds without a new picture after which its writer is taken for dead."""
+"""Seconds without a new image after which its writer is taken for dead."""
 
 _MAGIC = b"PRANAFR1"
 _HEADER = struct.Struct("<8sIIQq")
-"""Magic, width, height, number of pictures so far, stamp of the newest (ns, monotonic clock); then its pixels."""
+"""Magic, width, height, number of images so far, stamp of the newest (ns, monotonic clock); then its pixels."""
 _POLL = 0.001
 
 
 class SharedFrameWriter:
-    """Keeps the newest picture in a file; the file is removed on ``close``.
+    """Keeps the newest image in a file; the file is removed on ``close``.
 
     Args:
         path: of the file; one that is there is replaced.
-        width: of every picture in pixels.
+        width: of every image in pixels.
         height: likewise.
 
     Raises:
@@ -56,10 +56,10 @@ class SharedFrameWriter:
             raise
 
     def write(self, image: NDArray[np.uint8], stamp_ns: int) -> None:
-        """Replace the picture by ``image``, (height, width, 3) uint8 RGB, taken at ``stamp_ns``."""
+        """Replace the image by ``image``, (height, width, 3) uint8 RGB, taken at ``stamp_ns``."""
         width, height = self._size
         if image.shape != (height, width, 3):
-            raise ValueError(f"the picture has shape {image.shape}; it must have {(height, width, 3)}")
+            raise ValueError(f"the image has shape {image.shape}; it must have {(height, width, 3)}")
         self._count += 1
         with _locked(self._file, fcntl.LOCK_EX):
             self._memory[_HEADER.size :] = image.tobytes()
@@ -75,11 +75,11 @@ class SharedFrameWriter:
 
 
 class SharedFrameSource:
-    """The pictures that a :class:`SharedFrameWriter` writes, as they come; those that come too fast are left out.
+    """The images that a :class:`SharedFrameWriter` writes, as they come; those that come too fast are left out.
 
     Args:
         path: of the writer's file.
-        width: that the pictures must have, in pixels; 0 takes any.
+        width: that the images must have, in pixels; 0 takes any.
         height: likewise.
     """
 
@@ -97,10 +97,10 @@ class SharedFrameSource:
         return self._size
 
     def open(self) -> None:
-        """Find the writer's file. Only pictures that are written from now on will be read.
+        """Find the writer's file. Only images that are written from now on will be read.
 
         Raises:
-            CameraError: if there is no such file, or its pictures have another size than asked for.
+            CameraError: if there is no such file, or its images have another size than asked for.
         """
         self.close()
         try:
@@ -115,25 +115,25 @@ class SharedFrameSource:
             self._fail("The file {} does not hold shared frames.")
         if any(wanted not in (0, there) for wanted, there in zip(self._wanted, (width, height), strict=True)):
             asked = " x ".join(str(wanted or "any") for wanted in self._wanted)
-            self._fail(f"The pictures of {{}} are {width} x {height}; asked for were {asked}.")
+            self._fail(f"The images of {{}} are {width} x {height}; asked for were {asked}.")
         self._size = (width, height)
 
     def read(self) -> Frame:
-        """Wait for a picture that was not read before and return it.
+        """Wait for an image that was not read before and return it.
 
         Raises:
-            CameraError: if the source is not open, or no picture came for ``TIMEOUT`` seconds.
+            CameraError: if the source is not open, or no image came for ``TIMEOUT`` seconds.
         """
         if self._file is None or self._memory is None:
             raise CameraError(f"The camera of {self._path} is not open.")
         end = time.monotonic() + TIMEOUT
         while self._count(self._memory) == self._seen:
             if time.monotonic() > end:
-                raise CameraError(f"No picture came from {self._path} for {TIMEOUT:g} s: has its writer ended?")
+                raise CameraError(f"No image came from {self._path} for {TIMEOUT:g} s: has its writer ended?")
             time.sleep(_POLL)
         with _locked(self._file, fcntl.LOCK_SH):
             *_, self._seen, stamp_ns = _HEADER.unpack_from(self._memory)
-            pixels = bytearray(self._memory[_HEADER.size :])  # which makes the picture writable
+            pixels = bytearray(self._memory[_HEADER.size :])  # which makes the image writable
         width, height = self._size
         return Frame(np.frombuffer(pixels, np.uint8).reshape(height, width, 3), stamp_ns)
 
@@ -156,7 +156,7 @@ class SharedFrameSource:
 
 @contextlib.contextmanager
 def _locked(file: IO[bytes], how: int) -> Iterator[None]:
-    """Keep a picture from being read while it is written; the lock of a process that dies is lifted by the system."""
+    """Keep an image from being read while it is written; the lock of a process that dies is lifted by the system."""
     fcntl.flock(file, how)
     try:
         yield

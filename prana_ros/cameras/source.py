@@ -13,7 +13,7 @@ class CameraError(RuntimeError):
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture.
+    """One image.
 
     Attributes:
         image: (H, W, 3) uint8, red first.

@@ -3,10 +3,10 @@
 import argparse
 from collections.abc import Iterator
 
-from prana_ros.cli.options import HELP
+from prana_ros.bringup.options import HELP
 from prana_ros.inference import gate
-from prana_ros.inference.deployment import Facts, load_for_robot
-from prana_ros.inference.prediction import LoadedPolicy
+from prana_ros.inference.deployment import DeclaredFacts, load_for_robot
+from prana_ros.inference.loaded_policy import LoadedPolicy
 from prana_ros.inference.spec import PolicySpec
 from prana_ros.inference.trial import made_up_history, trial_prediction
 from prana_ros.so101.units import Units
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         ValueError: if the checkpoint or the calibration cannot be read.
     """
-    facts = Facts(
+    facts = DeclaredFacts(
         joint_names=tuple(arguments.joint_names.split(",")),
         units=arguments.units,
         fps=arguments.fps,

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
+from prana_ros.bringup.options import AUTO, factor
+from prana_ros.bringup.preparation import checked, graph_of, with_real_time_factor
+from prana_ros.bringup.run_logger import RunLogger
+from prana_ros.bringup.session import run_graph
+from prana_ros.bringup.terminal import Terminal
 from prana_ros.cli.deploy import output_folder
-from prana_ros.cli.options import AUTO, factor
-from prana_ros.cli.preparation import checked, graph_of, with_real_time_factor
-from prana_ros.cli.recorder import Recorder
-from prana_ros.cli.session import run_graph
-from prana_ros.cli.terminal import Terminal
-from prana_ros.graph import TWIN_CAMERAS, DeployOptions
+from prana_ros.graphs.deploy import TWIN_CAMERAS, DeployOptions
 from prana_ros.machine import machine
 from prana_ros.report.log import RunLog
 from prana_ros.report.plot import plot_joints
 from prana_ros.report.records import JointRecord, SeriesRecord
-from prana_ros.report.summary import summarize
+from prana_ros.report.summary import summarize_run
 from prana_ros.report.video import SideBySideVideo
 
 MOVING = 0.02
@@ -44,7 +44,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.set_defaults(func=demo)
 
 
-class DemoRecorder(Recorder):
+class DemoLogger(RunLogger):
     """Notes a run: the log, and the video as it happens."""
 
     def __init__(self, video: SideBySideVideo) -> None:
@@ -88,7 +88,7 @@ def demo(arguments: argparse.Namespace) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     terminal = Terminal(folder / "run.log")
     video = SideBySideVideo(folder / "video.mp4", TWIN_CAMERAS)
-    recorder = DemoRecorder(video)
+    recorder = DemoLogger(video)
     try:
         options = with_real_time_factor(options, terminal.say)
         result = run_graph(graph_of(options), folder, terminal, recorder.observe)
@@ -106,7 +106,7 @@ def _report(
 ) -> None:
     """Print the summary and write the log and the plot."""
     terminal.say("")
-    terminal.say(summarize(log, options.real_time_factor))
+    terminal.say(summarize_run(log, options.real_time_factor))
     terminal.say(f"{'start':<11}the arm moved after {wait:.1f} s" if wait else f"{'start':<11}the arm never moved")
     log.write(
         folder / "log.json",

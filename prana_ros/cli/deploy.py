@@ -4,10 +4,10 @@ import argparse
 import time
 from pathlib import Path
 
-from prana_ros.cli.options import add_deploy_arguments, deploy_options
-from prana_ros.cli.preparation import checked, graph_of, with_real_time_factor
-from prana_ros.cli.session import run_graph
-from prana_ros.cli.terminal import Terminal
+from prana_ros.bringup.options import add_deploy_arguments, deploy_options
+from prana_ros.bringup.preparation import checked, graph_of, with_real_time_factor
+from prana_ros.bringup.session import run_graph
+from prana_ros.bringup.terminal import Terminal
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:

@@ -57,7 +57,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         type=_at_least_0("the camera rate"),
         default=0,
         metavar="N",
-        help="show the cameras too, N pictures a second, for LeRobot's camera prana_file: their files are "
+        help="show the cameras too, N images a second, for LeRobot's camera prana_file: their files are "
         f"PATH_{CAMERAS[0]}{shared_frames.SUFFIX} and so on (default 0: no cameras)",
     )
     parser.add_argument(

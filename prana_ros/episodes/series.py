@@ -25,30 +25,30 @@ class SeriesState(Enum):
     DONE = "done"
 
 
-class StageError(RuntimeError):
+class EnvironmentFailed(RuntimeError):
     """The scene could not be reset or the policy could not run; the message is one sentence."""
 
 
-class Interrupted(Exception):
+class SeriesInterrupted(Exception):
     """The series was told to end before it was over."""
 
 
 @dataclass(frozen=True)
-class Ending:
+class EpisodeResult:
     """How an episode ended. After one that is ``final`` no other may begin: somebody has to look at the arm first."""
 
     outcome: str
     final: bool = False
 
 
-class Stage(Protocol):
-    """Where the episodes take place. Both calls block and raise :class:`Interrupted` when the series is to end."""
+class Environment(Protocol):
+    """Where the episodes take place. Both calls block and raise :class:`SeriesInterrupted` when the series is to end."""
 
     def reset(self, episode: int) -> None:
-        """Make everything ready for the episode, counted from 0, or raise :class:`StageError`."""
+        """Make everything ready for the episode, counted from 0, or raise :class:`EnvironmentFailed`."""
 
-    def run(self, episode: int) -> Ending:
-        """Let the policy drive the arm, or raise :class:`StageError`."""
+    def run(self, episode: int) -> EpisodeResult:
+        """Let the policy drive the arm, or raise :class:`EnvironmentFailed`."""
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Series:
     safe: each is replaced, never changed in place.
     """
 
-    stage: Stage
+    stage: Environment
     episodes: int
     on_change: Callable[[], None] = lambda: None
     state: SeriesState = SeriesState.IDLE
@@ -76,21 +76,21 @@ class Series:
                 break
         self._change(SeriesState.DONE)
 
-    def _run_episode(self, episode: int) -> Ending:
+    def _run_episode(self, episode: int) -> EpisodeResult:
         try:
             self._change(SeriesState.RESETTING)
             self.stage.reset(episode)
-        except StageError as error:
-            return Ending(f"aborted: {error}", final=True)
-        except Interrupted:
-            return Ending("aborted: interrupted", final=True)
+        except EnvironmentFailed as error:
+            return EpisodeResult(f"aborted: {error}", final=True)
+        except SeriesInterrupted:
+            return EpisodeResult("aborted: interrupted", final=True)
         try:
             self._change(SeriesState.RUNNING)
             return self.stage.run(episode)
-        except StageError as error:
-            return Ending(f"aborted: {error}")
-        except Interrupted:
-            return Ending("aborted: interrupted", final=True)
+        except EnvironmentFailed as error:
+            return EpisodeResult(f"aborted: {error}")
+        except SeriesInterrupted:
+            return EpisodeResult("aborted: interrupted", final=True)
 
     def _change(self, state: SeriesState) -> None:
         self.state = state

@@ -28,10 +28,10 @@ class PranaTwinEnvConfig(EnvConfig):
         fps: steps a second; must be the frame rate of the policy's training data, which LeRobot does not compare.
         scenes: ``standard``, ``hard`` or ``shifted``.
         time_limit: simulated seconds after which an episode is a failure.
-        width, height: of the cameras' pictures.
-        image_size: the pictures are stretched to squares of this side before the policy gets them. Only for policies
+        width, height: of the cameras' images.
+        image_size: the images are stretched to squares of this side before the policy gets them. Only for policies
             whose image features are such squares, as ``train.py --frame_cache_size`` makes them; PRANA's stretch
-            pictures themselves.
+            images themselves.
     """
 
     task: str = TASK
@@ -46,11 +46,11 @@ class PranaTwinEnvConfig(EnvConfig):
         from prana_ros.simulation.world import CAMERAS  # here: most LeRobot commands do not need MuJoCo
 
         width, height = (self.image_size, self.image_size) if self.image_size else (self.width, self.height)
-        joints, picture = (6,), PolicyFeature(FeatureType.VISUAL, (height, width, 3))
+        joints, image = (6,), PolicyFeature(FeatureType.VISUAL, (height, width, 3))
         self.features = {
             ACTION: PolicyFeature(FeatureType.ACTION, joints),
             "agent_pos": PolicyFeature(FeatureType.STATE, joints),
-            **{f"pixels/{camera}": picture for camera in CAMERAS},
+            **{f"pixels/{camera}": image for camera in CAMERAS},
         }
         self.features_map = {
             ACTION: ACTION,

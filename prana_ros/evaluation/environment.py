@@ -1,4 +1,4 @@
-"""The twin as a gymnasium environment, in the units and with the pictures of the datasets that policies learn from.
+"""The twin as a gymnasium environment, in the units and with the images of the datasets that policies learn from.
 
 Simulated time stands still between steps. A step is one frame: the servos' goal runs straight from the last action to
 the new one while the frame lasts, as the driver plays a trajectory whose next point arrives one frame ahead, but
@@ -11,12 +11,12 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from prana_ros.evaluation.eyes import stretched
+from prana_ros.evaluation.policy_view import stretched
 from prana_ros.simulation.demonstrations import CONTROL_RATE, SETTLE_TIME
 from prana_ros.simulation.scene import TRAINING_SEEDS, sample_scene, scene_distribution
 from prana_ros.simulation.task import TASK, TaskMonitor
 from prana_ros.simulation.world import CAMERA_SIZE, CAMERAS, World
-from prana_ros.so101.figures import JOINTS
+from prana_ros.so101.model import JOINTS
 from prana_ros.so101.units import lerobot_to_radians, radians_to_lerobot
 
 Observation = dict[str, Any]
@@ -55,7 +55,7 @@ class TwinEnvironment(gym.Env[Observation, np.ndarray]):
             scenes: name of the distribution that scenes are drawn from.
             fps: steps a second; must divide the driver's rate.
             camera_size: width and height of what the cameras see.
-            image_size: the pictures are stretched to squares of this side, by the code that does it in training;
+            image_size: the images are stretched to squares of this side, by the code that does it in training;
                 None: they stay as they are.
             task: what to do in words, for policies that read.
             render_mode: ``rgb_array``, or None: nothing is shown.
@@ -67,7 +67,7 @@ class TwinEnvironment(gym.Env[Observation, np.ndarray]):
             raise ValueError(f"fps is {fps}; it must divide {CONTROL_RATE:.0f}")
         for name, value in (("width", camera_size[0]), ("height", camera_size[1]), ("image_size", image_size)):
             if value is not None and value < 8:
-                raise ValueError(f"{name} of the pictures is {value}; it must be at least 8")
+                raise ValueError(f"{name} of the images is {value}; it must be at least 8")
         self.task = self.task_description = task
         self.render_mode = render_mode
         self.metadata = {**type(self).metadata, "render_fps": fps}
@@ -75,7 +75,7 @@ class TwinEnvironment(gym.Env[Observation, np.ndarray]):
         self._camera_size, self._image_size = camera_size, image_size
         self._frame_ticks = round(CONTROL_RATE / fps)
         self._world: World | None = None
-        self._pictures: dict[str, np.ndarray] = {}
+        self._images: dict[str, np.ndarray] = {}
         self.action_space = gym.spaces.Box(*JOINT_LIMITS.astype(np.float32), dtype=np.float32)
         self.observation_space = _observation_space(camera_size, image_size)
 
@@ -122,7 +122,7 @@ class TwinEnvironment(gym.Env[Observation, np.ndarray]):
 
     def render(self) -> np.ndarray | None:
         """What the cameras saw last, side by side: (height, 2 width, 3) uint8 RGB, whatever ``image_size`` is."""
-        return np.hstack([self._pictures[camera] for camera in CAMERAS]) if self.render_mode else None
+        return np.hstack([self._images[camera] for camera in CAMERAS]) if self.render_mode else None
 
     def close(self) -> None:
         """Free the renderer; must be called by the thread that made the steps."""
@@ -142,8 +142,8 @@ class TwinEnvironment(gym.Env[Observation, np.ndarray]):
 
     def _observe(self, world: World) -> Observation:
         snapshot = world.snapshot()
-        self._pictures = {camera: world.render(camera, snapshot) for camera in CAMERAS}
-        pixels = {camera: stretched(picture, self._image_size) for camera, picture in self._pictures.items()}
+        self._images = {camera: world.render(camera, snapshot) for camera in CAMERAS}
+        pixels = {camera: stretched(image, self._image_size) for camera, image in self._images.items()}
         return {"agent_pos": radians_to_lerobot(world.position).astype(np.float32), "pixels": pixels}
 
     def _info(self, seed: int) -> dict[str, Any]:
@@ -152,7 +152,7 @@ class TwinEnvironment(gym.Env[Observation, np.ndarray]):
 
 def _observation_space(camera_size: tuple[int, int], image_size: int | None) -> gym.spaces.Dict:
     width, height = (image_size, image_size) if image_size else camera_size
-    picture = gym.spaces.Box(0, 255, (height, width, 3), np.uint8)
+    image = gym.spaces.Box(0, 255, (height, width, 3), np.uint8)
     # A joint that is pushed yields a little beyond its limits, all of which are below half a turn.
     joints = gym.spaces.Box(-180.0, 180.0, (len(JOINTS),), np.float32)
-    return gym.spaces.Dict({"agent_pos": joints, "pixels": gym.spaces.Dict(dict.fromkeys(CAMERAS, picture))})
+    return gym.spaces.Dict({"agent_pos": joints, "pixels": gym.spaces.Dict(dict.fromkeys(CAMERAS, image))})

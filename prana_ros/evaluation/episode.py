@@ -22,7 +22,7 @@ class Episode:
         jerk: root mean square of the third derivative of the joint positions, over time and joints (rad/s³).
         seam_steps: for each chunk that took over from another, the largest joint's step in position (rad).
         seam_velocity_steps: the same for the velocity (rad/s).
-        film: pictures (H, W, 3) uint8 of the episode in order of time, evenly spaced; empty if none were kept.
+        strip: images (H, W, 3) uint8 of the episode in order of time, evenly spaced; empty if none were kept.
     """
 
     seed: int
@@ -33,7 +33,7 @@ class Episode:
     jerk: float
     seam_steps: tuple[float, ...] = ()
     seam_velocity_steps: tuple[float, ...] = ()
-    film: tuple[np.ndarray, ...] = field(default=(), compare=False, repr=False)
+    strip: tuple[np.ndarray, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def success(self) -> bool:

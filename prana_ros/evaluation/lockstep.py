@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
-from prana_ros.evaluation.drive import Drive
 from prana_ros.evaluation.episode import Episode
-from prana_ros.evaluation.eyes import Eyes
 from prana_ros.evaluation.playback import SYNCHRONOUS, TICKS, Playback
-from prana_ros.evaluation.trial import Trial
-from prana_ros.inference.prediction import LoadedPolicy
+from prana_ros.evaluation.policy_view import PolicyView
+from prana_ros.evaluation.rollout import Drive
+from prana_ros.evaluation.twin_episode import TwinEpisode
+from prana_ros.inference.loaded_policy import LoadedPolicy
 from prana_ros.inference.predictor import Prediction, Request
 from prana_ros.simulation.scene import SceneDistribution, sample_scene
-from prana_ros.simulation.workers import share_out
 from prana_ros.simulation.world import World
+from prana_ros.workers import share_out
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Conditions:
     playback: Playback
     worlds: int
     time_limit: float
-    film: bool
+    strip: bool
 
 
 def run_lockstep(
@@ -44,7 +44,7 @@ def run_lockstep(
     worlds: int = 8,
     processes: int = 1,
     time_limit: float = 15.0,
-    film: bool = False,
+    strip: bool = False,
 ) -> Iterator[Episode]:
     """Run one episode per seed; yields each as it ends. The same arguments give the same episodes.
 
@@ -58,7 +58,7 @@ def run_lockstep(
             rounding, where noise is drawn for each world from its own seed (see ``LoadedPolicy.predict_many``).
         processes: one thread each; with one, everything happens in the caller's own.
         time_limit: simulated seconds after which an episode is a failure.
-        film: keep pictures of each episode.
+        strip: keep images of each episode.
 
     Raises:
         ValueError: if an argument cannot be meant, or the policy does not fit the twin or the playback; one sentence.
@@ -70,7 +70,7 @@ def run_lockstep(
             raise ValueError(f"the number of {name} is {value}; it must be at least 1")
     if not 1 / TICKS <= time_limit < math.inf:
         raise ValueError(f"the time limit is {time_limit} s; it must be at least {1 / TICKS} s, and finite")
-    conditions = Conditions(distribution, playback, worlds, time_limit, film)
+    conditions = Conditions(distribution, playback, worlds, time_limit, strip)
     work = partial(_run_share, load, conditions)
     return work(seeds) if processes == 1 else share_out(work, seeds, processes, preload=__name__)
 
@@ -79,13 +79,13 @@ def _run_share(load: Callable[[], LoadedPolicy], conditions: Conditions, seeds: 
     """The episodes of one process."""
     policy = load()
     conditions.playback.require_fit(policy.spec)
-    eyes = Eyes(policy.spec)
+    view = PolicyView(policy.spec)
     waiting = iter(seeds)
     with ExitStack() as stack:
         places: list[_Place] = []
         for seed in islice(waiting, conditions.worlds):
-            world = World(sample_scene(conditions.distribution, seed), eyes.camera_size)
-            places.append(_Place(stack.enter_context(world), policy, eyes, conditions, seed))
+            world = World(sample_scene(conditions.distribution, seed), view.camera_size)
+            places.append(_Place(stack.enter_context(world), policy, view, conditions, seed))
         while places:
             predictions = policy.predict_many([place.request for place in places])
             for place, prediction in zip(list(places), predictions, strict=True):
@@ -106,16 +106,16 @@ class _Place:
     request: Request
     """What the episode waits for."""
 
-    def __init__(self, world: World, policy: LoadedPolicy, eyes: Eyes, conditions: Conditions, seed: int) -> None:
-        self._world, self._policy, self._eyes, self._conditions = world, policy, eyes, conditions
+    def __init__(self, world: World, policy: LoadedPolicy, view: PolicyView, conditions: Conditions, seed: int) -> None:
+        self._world, self._policy, self._view, self._conditions = world, policy, view, conditions
         self.begin(seed)
 
     def begin(self, seed: int) -> None:
         """Go on to the first request of a scene's episode."""
         conditions = self._conditions
         scene = sample_scene(conditions.distribution, seed)
-        trial = Trial(self._world, scene, conditions.time_limit, film=conditions.film)
-        self._episode = Drive(trial, self._policy, self._eyes, conditions.playback).run()
+        trial = TwinEpisode(self._world, scene, conditions.time_limit, strip=conditions.strip)
+        self._episode = Drive(trial, self._policy, self._view, conditions.playback).run()
         self.request = next(self._episode)
 
     def go_on(self, prediction: Prediction) -> Episode | None:

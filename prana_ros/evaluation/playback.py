@@ -17,9 +17,9 @@ from prana_ros.inference.engine import Chunk, InferenceEngine
 from prana_ros.inference.plan import NANOSECONDS, Plan, Seam, replaced, seam_between
 from prana_ros.inference.spec import PolicySpec
 from prana_ros.simulation.demonstrations import CONTROL_RATE
-from prana_ros.so101.figures import JOINT_NAMES
-from prana_ros.so101.player import Player
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.trajectory import Trajectory
+from prana_ros.so101.trajectory_sampler import TrajectorySampler
 
 TICKS = round(CONTROL_RATE)
 """Servo goals a second, the driver's rate (Hz): simulated time passes in these ticks."""
@@ -129,7 +129,7 @@ class Schedule:
 class Playing(Protocol):
     """The arm as it plays chunks; ``player`` gives its goals."""
 
-    player: Player
+    player: TrajectorySampler
 
     def observe(self, now_ns: int) -> None:
         """An inference begins."""
@@ -146,7 +146,7 @@ class Asynchronous:
     """As the running graph does it: the engine keeps the plan, the player is the driver's."""
 
     def __init__(self, engine: InferenceEngine, position: np.ndarray, latency: float) -> None:
-        self.player = Player(position)
+        self.player = TrajectorySampler(position)
         self._engine = engine
         self._engine.latency.add_warm_up(latency)
 
@@ -168,7 +168,7 @@ class Synchronous:
     """
 
     def __init__(self, position: np.ndarray, latency: float) -> None:
-        self.player = Player(position)
+        self.player = TrajectorySampler(position)
         self._waits = latency > 0
         self._running: Plan | None = None
 
@@ -189,6 +189,6 @@ class Synchronous:
         return seam
 
 
-def _play(player: Player, plan: Plan, now_ns: int) -> None:
+def _play(player: TrajectorySampler, plan: Plan, now_ns: int) -> None:
     times_s = (plan.times_ns - plan.start_ns) / NANOSECONDS
     player.accept(Trajectory(_OWNER, plan.start_ns, JOINT_NAMES, times_s, plan.positions), now_ns)

@@ -1,4 +1,4 @@
-"""Evaluations as pictures: success, time to success, smoothness."""
+"""Evaluations as images: success, time to success, smoothness."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ _GRID = {"color": "0.88", "linewidth": 0.5}
 
 
 def plot_success(evaluations: Sequence[Evaluation], path: Path) -> None:
-    """Write a picture of each policy's success rate with its 95 % interval."""
+    """Write an image of each policy's success rate with its 95 % interval."""
 
     def draw(axis: Axes) -> None:
         rates = [success_rate(evaluation.successes, len(evaluation.episodes)) for evaluation in evaluations]
@@ -35,7 +35,7 @@ def plot_success(evaluations: Sequence[Evaluation], path: Path) -> None:
 
 
 def plot_time(evaluations: Sequence[Evaluation], path: Path) -> None:
-    """Write a picture of the share of scenes that each policy has done after so many seconds."""
+    """Write an image of the share of scenes that each policy has done after so many seconds."""
 
     def draw(axis: Axes) -> None:
         for row, evaluation in enumerate(evaluations):
@@ -54,7 +54,7 @@ def plot_time(evaluations: Sequence[Evaluation], path: Path) -> None:
 
 
 def plot_smoothness(evaluations: Sequence[Evaluation], expert: Sequence[Episode], path: Path) -> None:
-    """Write a picture of jerk, relative to the expert's where that is given, and of the steps at the seams.
+    """Write an image of jerk, relative to the expert's where that is given, and of the steps at the seams.
 
     Boxes reach from quartile to quartile, whiskers from the 5th to the 95th percentile.
     """
@@ -106,8 +106,8 @@ def _name_rows(axis: Axes, names: Sequence[str]) -> None:
 
 def _title(evaluations: Sequence[Evaluation]) -> str:
     scenes = ", ".join(sorted({evaluation.scenes for evaluation in evaluations}))
-    through = ", ".join(sorted({evaluation.through for evaluation in evaluations}))
-    return f"{scenes} scenes, through {through}"
+    runners = ", ".join(sorted({evaluation.runner for evaluation in evaluations}))
+    return f"{scenes} scenes, through {runners}"
 
 
 def _write(drawings: Sequence[Callable[[Axes], None]], title: str, path: Path, height: float) -> None:

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: results, tables, film strips and plots, in one folder."""
+"""What an evaluation leaves behind: results, tables, failure strips and plots, in one folder."""
 
 import json
 from collections.abc import Sequence
@@ -7,14 +7,14 @@ from pathlib import Path
 
 from prana_ros.evaluation.comparison import Comparison, compare_all
 from prana_ros.evaluation.episode import Episode
-from prana_ros.evaluation.film import write_failure_pages
+from prana_ros.evaluation.failure_strip import write_failure_pages
 from prana_ros.evaluation.plots import plot_smoothness, plot_success, plot_time
 from prana_ros.evaluation.result import EXPERT, Evaluation, write_evaluation
 from prana_ros.evaluation.tables import comparison_table, policy_table
 
 
 def write_policy(evaluation: Evaluation, folder: Path, expert: Sequence[Episode] = ()) -> list[Path]:
-    """Write ``NAME.json`` and the pages of film strips of the failures; return the files."""
+    """Write ``NAME.json`` and the pages of failure strips of the failures; return the files."""
     path = folder / f"{evaluation.name}.json"
     write_evaluation(evaluation, path, expert)
     return [path, *write_failure_pages(evaluation.episodes, folder, f"{evaluation.name}_failures")]
@@ -32,7 +32,7 @@ def report(evaluations: Sequence[Evaluation], expert: Sequence[Episode] = ()) ->
     return "\n\n".join(tables)
 
 
-def write_pictures(evaluations: Sequence[Evaluation], folder: Path, expert: Sequence[Episode] = ()) -> list[Path]:
+def write_images(evaluations: Sequence[Evaluation], folder: Path, expert: Sequence[Episode] = ()) -> list[Path]:
     """Write the plots; return the files."""
     paths = [folder / f"{name}.png" for name in ("success", "time_to_success", "smoothness")]
     plot_success(evaluations, paths[0])

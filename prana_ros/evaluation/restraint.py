@@ -6,9 +6,9 @@ from prana_ros.simulation.demonstrations import CONTROL_RATE
 from prana_ros.simulation.world import World
 from prana_ros.so101.calibration import twin_calibration
 from prana_ros.so101.driver_state import DriverSettings
-from prana_ros.so101.figures import ACTUATOR
 from prana_ros.so101.grip_guard import GripGuard
 from prana_ros.so101.limits import Limiter
+from prana_ros.so101.model import ACTUATOR
 from prana_ros.so101.motion import GRIPPER, motion_limits
 
 _PERIOD = 1 / CONTROL_RATE

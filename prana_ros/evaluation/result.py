@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prana_ros.evaluation.episode import OUTCOMES, Episode
-from prana_ros.evaluation.summary import summarise
+from prana_ros.evaluation.summary import episode_metrics
 from prana_ros.machine import machine
 from prana_ros.text import without_nan
 
@@ -33,7 +33,7 @@ class Evaluation:
         name: what tables and plots call it.
         policy: path, weights' fingerprint, type, number of parameters, device.
         scenes: the name of the scene distribution.
-        through: ``LOCKSTEP`` or ``GRAPH``.
+        runner: ``LOCKSTEP`` or ``GRAPH``.
         playback: how chunks were played.
         time_limit: simulated seconds after which an episode was a failure.
         requested: episodes that were asked for; more than there are where the run was broken off.
@@ -47,7 +47,7 @@ class Evaluation:
     name: str
     policy: dict[str, Any]
     scenes: str
-    through: str
+    runner: str
     playback: dict[str, Any]
     time_limit: float
     requested: int
@@ -75,21 +75,21 @@ class Evaluation:
 
 
 def write_evaluation(evaluation: Evaluation, path: Path, expert: Sequence[Episode] = ()) -> None:
-    """Write everything but the films, a line for each episode, its figures to ``DIGITS`` digits.
+    """Write everything but the strips, a line for each episode, its figures to ``DIGITS`` digits.
 
     Args:
         expert: the expert's episodes on the same scenes; what is relative to them is then in the summary.
     """
     head = {f.name: getattr(evaluation, f.name) for f in dataclasses.fields(evaluation) if f.name != "episodes"}
     head["first_seed"] = evaluation.seeds[0] if evaluation.episodes else None
-    head["summary"] = summarise(evaluation.episodes, expert)
+    head["summary"] = episode_metrics(evaluation.episodes, expert)
     text = json.dumps(without_nan(head), indent=1).removesuffix("\n}")
     rows = ",\n  ".join(json.dumps(without_nan(_row(episode))) for episode in evaluation.episodes)
     path.write_text(f'{text},\n "episodes": [\n  {rows}\n ]\n}}\n', encoding="utf-8")
 
 
 def read_evaluation(path: Path) -> Evaluation:
-    """Read what :func:`write_evaluation` wrote; the episodes have no films.
+    """Read what :func:`write_evaluation` wrote; the episodes have no strips.
 
     Raises:
         ValueError: if it is something else, in one sentence.
@@ -112,7 +112,7 @@ def read_evaluation(path: Path) -> Evaluation:
 
 
 def _row(episode: Episode) -> dict[str, Any]:
-    names = [f.name for f in dataclasses.fields(episode) if f.name != "film"]
+    names = [f.name for f in dataclasses.fields(episode) if f.name != "strip"]
     return {name: _rounded(getattr(episode, name)) for name in names}
 
 

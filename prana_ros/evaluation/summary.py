@@ -12,7 +12,7 @@ from prana_ros.evaluation.episode import OUTCOMES, Episode
 from prana_ros.evaluation.statistics import Estimate, mean_ratio, success_rate
 
 
-def summarise(episodes: Sequence[Episode], expert: Sequence[Episode] = ()) -> dict[str, Any]:
+def episode_metrics(episodes: Sequence[Episode], expert: Sequence[Episode] = ()) -> dict[str, Any]:
     """Return success with its interval, outcomes, time, way, smoothness; ``None`` where there is nothing to tell of.
 
     Time, path length and jerk are those of the successes: a failure that lies still is short and smooth.

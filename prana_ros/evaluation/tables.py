@@ -8,7 +8,7 @@ from prana_ros.evaluation.comparison import Comparison
 from prana_ros.evaluation.episode import OUTCOMES, SUCCESS, Episode
 from prana_ros.evaluation.result import Evaluation
 from prana_ros.evaluation.statistics import Estimate
-from prana_ros.evaluation.summary import summarise
+from prana_ros.evaluation.summary import episode_metrics
 from prana_ros.text import aligned
 
 NONE = "–"
@@ -20,7 +20,7 @@ def policy_table(evaluations: Sequence[Evaluation], expert: Sequence[Episode] = 
     units = ("", "") if expert else (" (m)", " (rad/s³)")
     head = ["policy", "success", "95 %", *OUTCOMES[1:], "time (s)"]
     head += [f"path{of_expert}{units[0]}", f"jerk{of_expert}{units[1]}", "seam (°)", "seam (°/s)"]
-    rows = [_row(evaluation, summarise(evaluation.episodes, expert)) for evaluation in evaluations]
+    rows = [_row(evaluation, episode_metrics(evaluation.episodes, expert)) for evaluation in evaluations]
     notes = "time: median of the successes; seam: median and 95th percentile of the step in position and velocity"
     if expert:
         notes += "; path, jerk: mean ratio where both succeeded"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from prana_ros.inference.prediction import LoadedPolicy
+from prana_ros.inference.loaded_policy import LoadedPolicy
 
 EXAMPLE = "camera_keys is a list such as table=Top-View,wrist=cam.high"
 _ROS_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -26,8 +26,8 @@ from prana_ros.inference.checkpoint_folder import (
     read_json,
 )
 from prana_ros.inference.denoising import AS_SAVED, STEP_SETTINGS, Denoising
+from prana_ros.inference.loaded_policy import LoadedPolicy
 from prana_ros.inference.normalization import normalization_problems
-from prana_ros.inference.prediction import LoadedPolicy
 from prana_ros.inference.spec import PolicySpec, StateRange
 from prana_ros.policies import registration  # noqa: F401  (LeRobot then knows our policies)
 from prana_ros.policies.flow_policy import FlowPolicy
@@ -58,7 +58,7 @@ def load_policy(
         denoising: how to denoise, where not as the checkpoint says.
 
     Raises:
-        CheckpointError: if the folder or one of its files is missing, the policy is unknown, what it normalises has
+        CheckpointError: if the folder or one of its files is missing, the policy is unknown, what it normalizes has
             no statistics, the weights do not fit or are not finite, or the device is not there.
         ValueError: if the policy cannot denoise so.
     """
@@ -66,7 +66,7 @@ def load_policy(
     _refuse_foreign_steps(folder)
     config = _read_config(folder, device)
     if problems := normalization_problems(folder, config):
-        raise CheckpointError(f"Checkpoint {str(folder)!r} does not normalise as it says. {' '.join(problems)}")
+        raise CheckpointError(f"Checkpoint {str(folder)!r} does not normalize as it says. {' '.join(problems)}")
     denoising.apply(config)
     policy = _read_weights(folder, config)
     preprocessor, postprocessor = _read_processors(folder, config)

@@ -8,13 +8,13 @@ from prana_ros.inference import gate
 from prana_ros.inference.camera_keys import read_camera_keys, with_robot_names
 from prana_ros.inference.checkpoint import load_policy
 from prana_ros.inference.denoising import AS_SAVED, Denoising
-from prana_ros.inference.prediction import LoadedPolicy
+from prana_ros.inference.loaded_policy import LoadedPolicy
 from prana_ros.so101.calibration import calibration_path, fingerprint, read_calibration
 from prana_ros.so101.units import Calibration, Units
 
 
 @dataclass(frozen=True)
-class Facts:
+class DeclaredFacts:
     """What the user says of robot and training data; empty and 0: nothing.
 
     ``units`` is the lower-case name of a ``Units``; ``robot_id`` and ``calibration_dir`` name the arm's calibration as
@@ -31,7 +31,7 @@ class Facts:
 
 
 def load_for_robot(
-    path: str | Path, device: str, facts: Facts, denoising: Denoising = AS_SAVED
+    path: str | Path, device: str, facts: DeclaredFacts, denoising: Denoising = AS_SAVED
 ) -> tuple[LoadedPolicy, gate.RobotDescription]:
     """Load a policy and describe the robot that it meets; comparing them is the gate's task.
 
@@ -66,7 +66,7 @@ def _given(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name)
 
 
-def _calibration(facts: Facts) -> Calibration | None:
+def _calibration(facts: DeclaredFacts) -> Calibration | None:
     if not facts.robot_id:
         return None
     return read_calibration(calibration_path(facts.robot_id, facts.calibration_dir or None))

@@ -13,7 +13,7 @@ import numpy as np
 from prana_ros.inference.observations import Observation
 from prana_ros.inference.plan import NANOSECONDS, Plan, Seam, plan_of_chunk, replaced, seam_between
 from prana_ros.inference.predictor import Prediction, Predictor, Request
-from prana_ros.inference.scheduler import SAVED_STEPS, Latency, Mode, Scheduler
+from prana_ros.inference.scheduler import OVERLAP_STEPS, Latency, Scheduler, SchedulingMode
 from prana_ros.inference.trial import made_up_history, position_problem
 
 WARM_UP_PREDICTIONS = 3
@@ -30,15 +30,15 @@ class Settings:
 
     Args:
         mode: continuous or rolling.
-        execute_steps: rolling only: steps of a chunk to execute before the saved ones; ``None``: all others.
-        saved_steps: steps of the running plan left for the crossing; ``None``: 3 (continuous) or 10 (rolling).
+        execute_steps: rolling only: steps of a chunk to execute before the overlap; ``None``: all others.
+        overlap_steps: steps of the running plan left for the handover; ``None``: 3 (continuous) or 10 (rolling).
         playback_rate: 1 plays actions at the rate of the training data, 0.5 at half of it.
         seed: of the first chunk's noise; each further chunk counts one up.
     """
 
-    mode: Mode = Mode.CONTINUOUS
+    mode: SchedulingMode = SchedulingMode.CONTINUOUS
     execute_steps: int | None = None
-    saved_steps: int | None = None
+    overlap_steps: int | None = None
     playback_rate: float = 1.0
     seed: int = 0
 
@@ -82,9 +82,9 @@ class InferenceEngine:
         self.policy = policy
         self.settings = settings
         self.step_ns = round(NANOSECONDS / (policy.spec.fps * settings.playback_rate))
-        saved = SAVED_STEPS[settings.mode] if settings.saved_steps is None else settings.saved_steps
-        self._length = _chunk_length(policy.spec.chunk_size, settings, saved)
-        self.scheduler = Scheduler(settings.mode, self.step_ns, saved)
+        overlap = OVERLAP_STEPS[settings.mode] if settings.overlap_steps is None else settings.overlap_steps
+        self._length = _chunk_length(policy.spec.chunk_size, settings, overlap)
+        self.scheduler = Scheduler(settings.mode, self.step_ns, overlap)
         self.latency = Latency()
         self._chunks = 0
         self._task = ""
@@ -191,20 +191,20 @@ class InferenceEngine:
         return self._running.at(t_obs_ns + self.step_ns * np.arange(length))
 
 
-def _chunk_length(chunk_size: int, settings: Settings, saved_steps: int) -> int:
+def _chunk_length(chunk_size: int, settings: Settings, overlap_steps: int) -> int:
     """Steps of a chunk that are used."""
-    if not 0 <= saved_steps < chunk_size:
+    if not 0 <= overlap_steps < chunk_size:
         raise ValueError(
-            f"saved_steps is {saved_steps}, but must be from 0 to {chunk_size - 1}: a chunk has {chunk_size}."
+            f"overlap_steps is {overlap_steps}, but must be from 0 to {chunk_size - 1}: a chunk has {chunk_size}."
         )
-    if settings.mode is Mode.CONTINUOUS or settings.execute_steps is None:
+    if settings.mode is SchedulingMode.CONTINUOUS or settings.execute_steps is None:
         return chunk_size
-    if not 1 <= settings.execute_steps <= chunk_size - saved_steps:
+    if not 1 <= settings.execute_steps <= chunk_size - overlap_steps:
         raise ValueError(
-            f"execute_steps is {settings.execute_steps}, but must be from 1 to {chunk_size - saved_steps}: "
-            f"a chunk has {chunk_size} steps, of which {saved_steps} are saved."
+            f"execute_steps is {settings.execute_steps}, but must be from 1 to {chunk_size - overlap_steps}: "
+            f"a chunk has {chunk_size} steps, of which {overlap_steps} overlap the next chunk."
         )
-    return settings.execute_steps + saved_steps
+    return settings.execute_steps + overlap_steps
 
 
 def _checked(positions: np.ndarray) -> np.ndarray:

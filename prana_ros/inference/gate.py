@@ -7,7 +7,7 @@ import numpy as np
 
 from prana_ros.inference.camera_keys import is_ros_name
 from prana_ros.inference.spec import PolicySpec
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.units import Calibration, Units, radians_to_lerobot
 
 STATE_SLACK = 5.0

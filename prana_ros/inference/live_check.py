@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from prana_ros.inference.observations import JOINT_STATES, InputSummary
-from prana_ros.inference.prediction import size_complaint
+from prana_ros.inference.loaded_policy import size_complaint
+from prana_ros.inference.observations import JOINT_STATES
 from prana_ros.inference.spec import PolicySpec
+from prana_ros.inference.streams import InputSummary
 
 RATE_TIME = 1.0
 """Seconds between the first and the newest stamp of a camera over which its rate is measured."""

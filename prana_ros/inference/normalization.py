@@ -1,6 +1,6 @@
-"""Does a checkpoint normalise what it says it does? LeRobot skips a feature without statistics and says nothing.
+"""Does a checkpoint normalize what it says it does? LeRobot skips a feature without statistics and says nothing.
 
-The arm would then follow normalised numbers as if they were degrees. So every feature whose mode is not IDENTITY must
+The arm would then follow normalized numbers as if they were degrees. So every feature whose mode is not IDENTITY must
 have its step, its mode and its statistics, in the preprocessor and, for the action, in the postprocessor too.
 """
 
@@ -31,13 +31,13 @@ STATISTICS = {
 }
 """What LeRobot reads for each mode."""
 OWN_NORMALIZATION = ("groot",)
-"""Policies that normalise in steps of their own, whatever their normalization_mapping says."""
+"""Policies that normalize in steps of their own, whatever their normalization_mapping says."""
 _LISTED = 4
 
 
 @dataclass(frozen=True)
 class _Pipeline:
-    """One of a checkpoint's two pipelines, with what it normalises."""
+    """One of a checkpoint's two pipelines, with what it normalizes."""
 
     description: str
     name: str
@@ -46,7 +46,7 @@ class _Pipeline:
 
 
 def normalization_problems(folder: Path, config: PreTrainedConfig) -> list[str]:
-    """What is wrong with a checkpoint's normalisation, a sentence for each file and feature; empty if nothing is."""
+    """What is wrong with a checkpoint's normalization, a sentence for each file and feature; empty if nothing is."""
     if config.type in OWN_NORMALIZATION:
         return []
     inputs, outputs = config.input_features or {}, config.output_features or {}
@@ -149,7 +149,7 @@ def _fits(statistic: torch.Size, shape: tuple[int, ...], is_image: bool) -> bool
 
 
 def _differences(before: _Pipeline, after: _Pipeline, modes: Mapping[str, str]) -> Iterator[str]:
-    """Statistics by which actions are normalised and unnormalised must be the same."""
+    """Statistics by which actions are normalized and unnormalized must be the same."""
     if before.step is None or after.step is None:
         return
     for key, mode in modes.items():

@@ -40,7 +40,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True)
-class Result:
+class RunResult:
     """How a run ended: one sentence, and how many chunks were made."""
 
     outcome: Outcome
@@ -66,7 +66,7 @@ class Commander(Protocol):
     def send(self, plan: Plan) -> None:
         """Let the arm follow a plan."""
 
-    def keep(self) -> None:
+    def heartbeat(self) -> None:
         """The run is alive; called at least every ``POLL`` seconds, except during an inference."""
 
     def report(self, event: ChunkEvent) -> None:
@@ -104,7 +104,7 @@ class Run:
         self._commander = commander
         self._now = now
         self._settings = settings
-        self._ending = threading.Event()
+        self._result_of = threading.Event()
         self._restart = threading.Event()
         self._end: tuple[Outcome, str] | None = None
         self._last: Observation | None = None
@@ -116,19 +116,19 @@ class Run:
     @property
     def is_ending(self) -> bool:
         """Whether ``end`` was called."""
-        return self._ending.is_set()
+        return self._result_of.is_set()
 
     def end(self, outcome: Outcome, message: str) -> None:
         """End the run as soon as the inference in progress is over; the first call decides the outcome."""
         if self._end is None:
             self._end = (outcome, message)
-        self._ending.set()
+        self._result_of.set()
 
     def restart(self) -> None:
         """Forget the running plan and what the policy remembers: the next chunk starts afresh."""
         self._restart.set()
 
-    def execute(self, task: str, time_limit: float) -> Result:
+    def execute(self, task: str, time_limit: float) -> RunResult:
         """Drive the arm; return when it is over. ``time_limit`` (s, of the stamps' clock) 0 means none."""
         self._engine.start(task)
         self._buffer.clear()
@@ -140,14 +140,14 @@ class Run:
             self.end(Outcome.ERROR, str(error))
         self._come_to_a_halt()
         outcome, message = self._end or (Outcome.ERROR, "The run broke off.")
-        return Result(outcome, message, self.chunks)
+        return RunResult(outcome, message, self.chunks)
 
     def _loop(self, task: str, time_limit: float) -> None:
         progress = complained = time.monotonic()
-        while not self._ending.is_set():
+        while not self._result_of.is_set():
             if time_limit and self._now() - self.started_ns >= time_limit * NANOSECONDS:
                 return self.end(Outcome.TIME_LIMIT, f"The time limit of {time_limit:g} s is reached.")
-            self._commander.keep()
+            self._commander.heartbeat()
             if self._restart.is_set():
                 self._restart.clear()
                 self._engine.start(task)
@@ -205,7 +205,7 @@ class Run:
         chunk = self._engine.infer(observation, self._now)
         self.chunks += 1
         now_ns = self._now()
-        if self._ending.is_set():
+        if self._result_of.is_set():
             return
         if self._settings.dry_run:
             self._engine.measure(chunk, now_ns)

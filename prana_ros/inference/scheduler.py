@@ -1,7 +1,7 @@
 """When the next inference starts, and how much of the running plan its chunk is given.
 
 Both follow from the measured latency: a chunk started now arrives at now + latency, and must arrive before the
-running plan reaches the part that is saved for the crossing.
+running plan reaches the part that is saved for the handover.
 """
 
 from collections import deque
@@ -18,14 +18,14 @@ ENOUGH = 5
 """Measured latencies after which the warm-up's are forgotten."""
 
 
-class Mode(Enum):
+class SchedulingMode(Enum):
     """``continuous``: replan as soon as the last inference is done; ``rolling``: when a chunk is nearly used up."""
 
     CONTINUOUS = "continuous"
     ROLLING = "rolling"
 
 
-SAVED_STEPS = {Mode.CONTINUOUS: 3, Mode.ROLLING: 10}
+OVERLAP_STEPS = {SchedulingMode.CONTINUOUS: 3, SchedulingMode.ROLLING: 10}
 
 
 class Latency:
@@ -56,25 +56,25 @@ class Latency:
 class Scheduler:
     """Timing of one policy: step between its actions (ns, already stretched by the playback rate) and mode."""
 
-    mode: Mode
+    mode: SchedulingMode
     step_ns: int
-    saved_steps: int
+    overlap_steps: int
 
     def start_ns(self, running: Plan | None, latency: float) -> int | None:
         """The earliest time (ns) of the next inference; ``None`` for at once."""
-        if self.mode is Mode.CONTINUOUS or running is None:
+        if self.mode is SchedulingMode.CONTINUOUS or running is None:
             return None
-        return running.end_ns - self.saved_steps * self.step_ns - round(latency * NANOSECONDS)
+        return running.end_ns - self.overlap_steps * self.step_ns - round(latency * NANOSECONDS)
 
     def prefix_length(self, running: Plan | None, t_obs_ns: int, now_ns: int, latency: float, chunk_size: int) -> int:
         """Steps of a chunk from ``t_obs_ns``, started now, that are given from the running plan.
 
-        These are all steps earlier than now + latency + the saved steps, as far as the running plan goes; one step
+        These are all steps earlier than now + latency + the overlap steps, as far as the running plan goes; one step
         at least stays free.
         """
         if running is None:
             return 0
-        horizon = now_ns + round(latency * NANOSECONDS) + self.saved_steps * self.step_ns
+        horizon = now_ns + round(latency * NANOSECONDS) + self.overlap_steps * self.step_ns
         earlier = -((t_obs_ns - horizon) // self.step_ns)
         planned = (running.end_ns - t_obs_ns) // self.step_ns + 1
         return int(np.clip(min(earlier, planned), 0, chunk_size - 1))

@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from prana_ros.inference.prediction import LoadedPolicy
+from prana_ros.inference.loaded_policy import LoadedPolicy
 from prana_ros.inference.predictor import PolicyInput
 from prana_ros.inference.spec import PolicySpec
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.units import Units
 
 

@@ -1,4 +1,4 @@
-"""Predicted action chunks beside the demonstrated ones, in the dataset's units, and a picture of both."""
+"""Predicted action chunks beside the demonstrated ones, in the dataset's units, and an image of both."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from lerobot.utils.constants import ACTION, OBS_PREFIX
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from prana_ros.inference.prediction import LoadedPolicy
-from prana_ros.policies import dataset_facts
+from prana_ros.inference.loaded_policy import LoadedPolicy
+from prana_ros.policies import dataset_metadata
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,11 @@ def sample_chunks(policy: LoadedPolicy, batch: dict[str, Any], seeds: Sequence[i
 def action_names(dataset_meta: Any) -> list[str]:
     """The joints' names in the action's order, or numbers where the dataset names none."""
     size = dataset_meta.features[ACTION]["shape"][0]
-    return dataset_facts.joint_names(dataset_meta) or [f"action {i}" for i in range(size)]
+    return dataset_metadata.joint_names(dataset_meta) or [f"action {i}" for i in range(size)]
 
 
 def plot_chunks(samples: ChunkSamples, joint_names: Sequence[str], fps: float, title: str, path: Path) -> None:
-    """Write a picture: a row for each frame, a column for each joint, prediction over demonstration.
+    """Write an image: a row for each frame, a column for each joint, prediction over demonstration.
 
     Args:
         title: says what is shown and in which units.

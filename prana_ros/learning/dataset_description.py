@@ -10,9 +10,9 @@ import numpy as np
 from lerobot.configs.policies import PreTrainedConfig
 from lerobot.utils.constants import ACTION, OBS_IMAGES, OBS_STATE
 
-from prana_ros.policies import dataset_facts
+from prana_ros.policies import dataset_metadata
 from prana_ros.policies.chunk_config import ChunkPolicyConfig
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.units import Units
 
 FULL_RANGE = 100.0
@@ -46,7 +46,7 @@ def describe(dataset_meta: Any, policy: PreTrainedConfig, flags: Collection[str]
     Raises:
         ValueError: for a policy that no SO-101 could run, or a checkpoint that saw other data; one sentence.
     """
-    own = dataset_facts.joint_names(dataset_meta)
+    own = dataset_metadata.joint_names(dataset_meta)
     remembered = isinstance(policy, ChunkPolicyConfig)
     chosen = list(policy.joint_names) if isinstance(policy, ChunkPolicyConfig) else []
     units = Units(policy.units) if isinstance(policy, ChunkPolicyConfig) else Units.DEGREES
@@ -94,7 +94,7 @@ def _require_same_data(saved: Mapping[str, Any], flags: Collection[str], units: 
 
 def _require_inputs(features: Mapping[str, Any], policy: PreTrainedConfig) -> None:
     """Refuse inputs that the arm's nodes do not give, where the policy would not leave them out by itself."""
-    others = dataset_facts.other_states(features)
+    others = dataset_metadata.other_states(features)
     taken = [key for key in others if not policy.input_features or key in policy.input_features]
     if taken and not isinstance(policy, ChunkPolicyConfig):
         wanted = {OBS_STATE: {"type": "STATE", "shape": list(features[OBS_STATE]["shape"])}}
@@ -135,7 +135,7 @@ def require_deployable(
         )
     if names != list(own) and sorted(own) == sorted(JOINT_NAMES):
         raise ValueError(f"--policy.joint_names is {', '.join(names)}, but the dataset's order is {', '.join(own)}")
-    state, action = (dataset_facts.names_of(features, key) for key in (OBS_STATE, ACTION))
+    state, action = (dataset_metadata.names_of(features, key) for key in (OBS_STATE, ACTION))
     if state and action and state != action:
         raise ValueError(
             f"the dataset's {OBS_STATE} has the joints {', '.join(state)}, its {ACTION} {', '.join(action)}; both must "
@@ -186,7 +186,7 @@ def _cameras(features: Mapping[str, Any]) -> list[str]:
 
 
 def _left_out(features: Mapping[str, Any]) -> str:
-    others = dataset_facts.other_states(features)
+    others = dataset_metadata.other_states(features)
     return f"; not used: {', '.join(others)}, which the arm's nodes do not give a policy" if others else ""
 
 

@@ -13,9 +13,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch.utils.data import DataLoader, Subset
 
-from prana_ros.inference.prediction import LoadedPolicy
+from prana_ros.datasets.opening import open_dataset, require_episodes
+from prana_ros.inference.loaded_policy import LoadedPolicy
 from prana_ros.learning.chunk_samples import ChunkSamples, sample_chunks
-from prana_ros.learning.datasets import open_dataset, require_episodes
 
 DIFFERENCES = (2, 3)
 """Second and third differences of a chunk: acceleration and jerk but for the frame rate."""
@@ -91,7 +91,7 @@ def _difference_energy(chunks: np.ndarray, is_pad: np.ndarray, order: int) -> tu
     return np.square(differences[valid]).sum(axis=0), int(valid.sum())
 
 
-def summarise(collected: Sequence[ChunkSamples]) -> OfflineResult:
+def summarize_errors(collected: Sequence[ChunkSamples]) -> OfflineResult:
     """All figures of the collected chunks.
 
     Raises:
@@ -155,7 +155,7 @@ def as_json(result: OfflineResult, joint_names: Sequence[str]) -> dict[str, Any]
 
 
 def plot_error(result: OfflineResult, joint_names: Sequence[str], fps: float, title: str, path: Path) -> None:
-    """Write a picture: for each joint, error and spread against the time in the chunk."""
+    """Write an image: for each joint, error and spread against the time in the chunk."""
     columns = min(3, len(joint_names))
     rows = -(-len(joint_names) // columns)
     figure = Figure(figsize=(4 * columns, 2.6 * rows + 0.8), layout="constrained")

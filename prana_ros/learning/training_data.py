@@ -14,10 +14,10 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.utils.constants import HF_LEROBOT_HOME, HF_LEROBOT_HUB_CACHE
 from torch.utils.data import Dataset
 
-from prana_ros.learning.datasets import one_sentence_if_missing, require_episodes, require_usable
-from prana_ros.policies.cached_dataset import CachedDataset, fits_on
+from prana_ros.datasets.cached_dataset import CachedDataset, fits_on
+from prana_ros.datasets.frame_cache import open_frame_cache
+from prana_ros.datasets.opening import one_sentence_if_missing, require_episodes, require_usable
 from prana_ros.policies.chunk_config import ChunkPolicyConfig
-from prana_ros.policies.frame_cache import open_frame_cache
 
 NOWHERE = "none"
 

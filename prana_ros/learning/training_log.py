@@ -1,4 +1,4 @@
-"""The course of a training run: one line of metrics at a time in a file, and the loss curve as a picture."""
+"""The course of a training run: one line of metrics at a time in a file, and the loss curve as an image."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -55,7 +55,7 @@ def training_seconds(metrics: Sequence[dict[str, Any]]) -> float:
 
 
 def plot_loss(metrics: list[dict[str, Any]], path: Path) -> None:
-    """Write a picture of loss and learning rate against the step.
+    """Write an image of loss and learning rate against the step.
 
     Raises:
         ValueError: if there are no metrics.

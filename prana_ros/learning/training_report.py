@@ -20,10 +20,10 @@ from torch.utils.data import Dataset, default_collate
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from prana_ros.datasets.cached_dataset import CachedDataset
 from prana_ros.inference.checkpoint import load_policy
 from prana_ros.learning.chunk_samples import action_names, plot_chunks, sample_chunks
 from prana_ros.learning.training_log import TrainingLog, plot_loss, read_metrics
-from prana_ros.policies.cached_dataset import CachedDataset
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class TrainingReport:
             self._tracker.reset_averages()
         try:
             self._plot(checkpoint_dir, arguments["cfg"])
-        except Exception as error:  # hours of training must not end because of a picture
+        except Exception as error:  # hours of training must not end because of an image
             logger.warning("no plots of checkpoint %s: %s", checkpoint_dir.name, error)
 
     def _plot(self, checkpoint: Path, cfg: TrainPipelineConfig) -> None:

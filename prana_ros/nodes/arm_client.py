@@ -33,7 +33,7 @@ class ArmClient:
     Args:
         node: in whose namespace the driver is; its executor must run while the commander waits for an answer.
         owner: the name to acquire the arm under.
-        heartbeat_timeout: seconds without a sign of life after which the driver stops the arm.
+        heartbeat_timeout: seconds without a heartbeat after which the driver stops the arm.
         on_lost: called with one sentence, in the executor's thread, when the arm was stopped, let go or taken over.
     """
 
@@ -75,8 +75,8 @@ class ArmClient:
         self._last_sign = time.monotonic()
         self.is_owned = True
 
-    def keep(self) -> None:
-        """Give a sign of life, if the last one was a while ago: acquiring what one owns is a heartbeat."""
+    def heartbeat(self) -> None:
+        """Give a heartbeat, if the last one was a while ago: acquiring what one owns is a heartbeat."""
         now = time.monotonic()
         if self.is_owned and self._heartbeat_timeout and now - self._last_sign > self._heartbeat_timeout / HEARTBEATS:
             self._last_sign = now
@@ -104,9 +104,9 @@ class ArmClient:
     def _take_state(self, state: ArmState) -> None:
         if not self.is_owned:
             return
-        if state.mode in (ArmState.MODE_STOPPED, ArmState.MODE_PARTLY_LIMP):
+        if state.mode in (ArmState.MODE_STOPPED, ArmState.MODE_TORQUE_PARTLY_OFF):
             self._on_lost(f"The driver stopped the arm: {state.stop_message}")
-        elif state.mode == ArmState.MODE_LIMP:
+        elif state.mode == ArmState.MODE_TORQUE_OFF:
             self._on_lost("The torque of the arm is off.")
         elif state.owner and state.owner != self._owner:
             self._on_lost(f"The arm was taken over by {state.owner!r}.")

@@ -12,7 +12,7 @@ import traceback
 from prana_ros.cameras.file import FileSource
 from prana_ros.cameras.intrinsics import Intrinsics, IntrinsicsError, read_intrinsics, uncalibrated
 from prana_ros.cameras.source import CameraError, Frame, FrameSource
-from prana_ros.nodes.camera_info import path_of_url
+from prana_ros.messages.camera_info import path_of_url
 from prana_ros.nodes.camera_publisher import CameraPublisher
 from prana_ros.nodes.lifecycle import PranaNode, run_node
 from prana_ros.nodes.parameters import declare
@@ -27,7 +27,7 @@ class CameraNode(PranaNode):
     def __init__(self) -> None:
         super().__init__("camera")
         declare(self, "source", "file", "What delivers the frames.", choices=("file",))
-        declare(self, "path", "", "Picture, folder of pictures or video that the file source plays over and over.")
+        declare(self, "path", "", "Image, folder of images or video that the file source plays over and over.")
         declare(self, "width", 0, "Width of the images in pixels; 0 takes the source's.", range=(0, 7680))
         declare(self, "height", 0, "Height of the images in pixels; 0 takes the source's.", range=(0, 4320))
         declare(self, "fps", 30.0, "Frames a second.", range=(1.0, 240.0))
@@ -40,7 +40,7 @@ class CameraNode(PranaNode):
     def configure(self) -> None:
         """Open the source and the calibration; refuse what cannot be played."""
         if not self.value("path"):
-            raise CameraError("path is empty; name a picture, a folder of pictures or a video.")
+            raise CameraError("path is empty; name an image, a folder of images or a video.")
         source = FileSource(self.value("path"), self.value("fps"), self.value("width"), self.value("height"))
         source.open()
         self._source = source

@@ -1,20 +1,20 @@
-"""The topics of one camera, whoever takes its pictures: image_raw, camera_info, and JPEG for those who ask for it."""
+"""The topics of one camera, whoever takes its images: image_raw, camera_info, and JPEG for those who ask for it."""
 
 import cv2
 import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from prana_ros.cameras.intrinsics import Intrinsics
+from prana_ros.messages.camera_info import camera_info_msg
+from prana_ros.messages.standard import image_to_msg
 from prana_ros.nodes import qos
-from prana_ros.nodes.camera_info import camera_info_msg
 from prana_ros.nodes.lifecycle import PranaNode
-from prana_ros.nodes.messages import image_to_msg
 
 JPEG_QUALITY = 90
 
 
 class CameraPublisher:
-    """Publishes pictures and intrinsics with the same stamp; JPEG only while somebody subscribes to it."""
+    """Publishes images and intrinsics with the same stamp; JPEG only while somebody subscribes to it."""
 
     def __init__(self, node: PranaNode, topics: str, intrinsics: Intrinsics, frame_id: str) -> None:
         """Create the publishers of ``node``.
@@ -32,7 +32,7 @@ class CameraPublisher:
         self._infos = node.create_lifecycle_publisher(CameraInfo, f"{topics}/camera_info", qos.LATCHED)
 
     def publish(self, image: np.ndarray, stamp_ns: int) -> None:
-        """Publish a picture (height, width, 3) uint8, red first, taken at ``stamp_ns``."""
+        """Publish an image (height, width, 3) uint8, red first, taken at ``stamp_ns``."""
         self._images.publish(image_to_msg(image, "rgb8", stamp_ns, self._frame_id))
         info = camera_info_msg(self._intrinsics, stamp_ns, self._frame_id)
         self._infos.publish(info)

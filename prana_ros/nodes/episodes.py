@@ -8,11 +8,11 @@ from std_msgs.msg import Header
 
 from prana_msgs.msg import EpisodeStatus
 from prana_ros.episodes.series import EXIT_BROKEN_OFF, Series, SeriesState, broken_off
+from prana_ros.messages.standard import stamp_from_ns
 from prana_ros.nodes import qos
+from prana_ros.nodes.episode_stage import RosEnvironment
 from prana_ros.nodes.lifecycle import PranaNode, run_node
-from prana_ros.nodes.messages import stamp_from_ns
 from prana_ros.nodes.parameters import declare
-from prana_ros.nodes.stage import RosStage
 
 STATUS_PERIOD = 0.2
 """Seconds between two reports without a change."""
@@ -51,7 +51,7 @@ class EpisodesNode(PranaNode):
     def configure(self) -> None:
         """Create the report, and the clients of the other nodes."""
         self._status = self.create_lifecycle_publisher(EpisodeStatus, "~/status", qos.REPORT)
-        self._stage = RosStage(self)
+        self._stage = RosEnvironment(self)
         self.create_timer(STATUS_PERIOD, self._publish_status)
 
     def activate(self) -> None:

@@ -225,7 +225,7 @@ def _spin_node(node: PranaNode, signals: list[int]) -> int:
     if signals:
         node.get_logger().info(f"shutting down on {signal.Signals(signals[0]).name}")
     if state_machine.current_state[0] == State.PRIMARY_STATE_FINALIZED:
-        _say_farewell(executor)
+        _flush_before_exit(executor)
     elif rclpy.ok():
         node.trigger_shutdown()
         # Not spinning: the events executor crashes on events of what the shutdown has just destroyed.
@@ -235,7 +235,7 @@ def _spin_node(node: PranaNode, signals: list[int]) -> int:
     return node.exit_code
 
 
-def _say_farewell(executor: Any) -> None:
+def _flush_before_exit(executor: Any) -> None:
     end = time.monotonic() + _FAREWELL
     while rclpy.ok() and time.monotonic() < end:
         executor.spin_once(timeout_sec=_FAREWELL / 10)

@@ -8,14 +8,15 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
 
 from prana_msgs.msg import ArmState, ChunkReport, EpisodeStatus
+from prana_ros.messages.records import (
+    arm_record_from_msg,
+    chunk_record_from_msg,
+    joint_record_from_msg,
+    series_record_from_msg,
+)
+from prana_ros.messages.standard import rgb_from_msg, s_from_stamp
 from prana_ros.nodes import qos
-from prana_ros.nodes.messages import msg_to_rgb, ns_from_stamp
-from prana_ros.report.records import ArmRecord, ChunkRecord, InputRecord, JointRecord, SeriesRecord
-from prana_ros.so101.figures import JOINT_NAMES
-
-_MODE_NAMES = ("limp", "holding", "following", "returning", "stopped", "partly_limp")
-_MODES = {getattr(ArmState, f"MODE_{name.upper()}"): name for name in _MODE_NAMES}
-_STATES = {getattr(EpisodeStatus, f"STATE_{s.upper()}"): s for s in ("idle", "resetting", "running", "done")}
+from prana_ros.report.records import ArmRecord, ChunkRecord, JointRecord, SeriesRecord
 
 
 class Listener(Protocol):
@@ -47,13 +48,13 @@ class MotionListener(Protocol):
 def observe_reports(node: Node, listener: Listener) -> None:
     """Subscribe to the reports of the graph in the node's namespace."""
     node.create_subscription(
-        ChunkReport, "policy/chunk_report", lambda msg: listener.on_chunk(chunk_record(msg)), qos.REPORT
+        ChunkReport, "policy/chunk_report", lambda msg: listener.on_chunk(chunk_record_from_msg(msg)), qos.REPORT
     )
     node.create_subscription(
-        ArmState, "so101_driver/arm_state", lambda msg: listener.on_arm(arm_record(msg)), qos.LATCHED
+        ArmState, "so101_driver/arm_state", lambda msg: listener.on_arm(arm_record_from_msg(msg)), qos.LATCHED
     )
     node.create_subscription(
-        EpisodeStatus, "episodes/status", lambda msg: listener.on_series(series_record(msg)), qos.REPORT
+        EpisodeStatus, "episodes/status", lambda msg: listener.on_series(series_record_from_msg(msg)), qos.REPORT
     )
 
 
@@ -66,71 +67,11 @@ def observe_motion(node: Node, cameras: Iterable[str], listener: MotionListener)
 
 
 def _observe_joints(node: Node, topic: str, take: Callable[[JointRecord], None]) -> None:
-    def callback(msg: JointState) -> None:
-        positions = dict(zip(msg.name, msg.position, strict=True))
-        take(JointRecord(_seconds(msg), tuple(positions[name] for name in JOINT_NAMES)))
-
-    node.create_subscription(JointState, topic, callback, qos.JOINT_STATE_SUB)
+    node.create_subscription(JointState, topic, lambda msg: take(joint_record_from_msg(msg)), qos.JOINT_STATE_SUB)
 
 
 def _observe_camera(node: Node, camera: str, listener: MotionListener) -> None:
     def callback(msg: Image) -> None:
-        listener.on_frame(camera, _seconds(msg), msg_to_rgb(msg))
+        listener.on_frame(camera, s_from_stamp(msg.header.stamp), rgb_from_msg(msg))
 
     node.create_subscription(Image, f"{camera}/image_raw", callback, qos.IMAGE_SUB)
-
-
-def chunk_record(msg: ChunkReport) -> ChunkRecord:
-    """Return a chunk report as a record."""
-    return ChunkRecord(
-        time=_seconds(msg),
-        chunk_id=msg.chunk_id,
-        latency=msg.latency,
-        preprocess_time=msg.preprocess_time,
-        context_time=msg.context_time,
-        denoise_time=msg.denoise_time,
-        postprocess_time=msg.postprocess_time,
-        prefix_length=msg.prefix_length,
-        published=msg.published,
-        reason=msg.reason,
-        seam_position_step=tuple(msg.seam_position_step),
-        seam_velocity_step=tuple(msg.seam_velocity_step),
-        inputs={i.name: InputRecord(i.age, i.frames_received, i.frames_lost) for i in msg.inputs},
-    )
-
-
-def arm_record(msg: ArmState) -> ArmRecord:
-    """Return the driver's report as a record."""
-    return ArmRecord(
-        time=_seconds(msg),
-        mode=_MODES.get(msg.mode, f"mode {msg.mode}"),
-        # An arm that is shut down was asked to; that is no stop to be told of.
-        stop_message="" if msg.stop_reason == ArmState.STOP_SHUTDOWN else msg.stop_message,
-        owner=msg.owner,
-        trajectories_accepted=msg.trajectories_accepted,
-        trajectories_refused=msg.trajectories_refused,
-        last_refusal=msg.last_refusal,
-        commands_sent=msg.commands_sent,
-        commands_lost=msg.commands_lost,
-        commands_limited=msg.commands_limited,
-        cycle_rate=msg.cycle_rate,
-        period_error_p99=msg.period_error_p99,
-        communication_errors=sum(motor.communication_errors for motor in msg.motors),
-        highest_temperature=max((motor.temperature for motor in msg.motors), default=float("nan")),
-    )
-
-
-def series_record(msg: EpisodeStatus) -> SeriesRecord:
-    """Return the report of the series of episodes as a record."""
-    return SeriesRecord(
-        time=_seconds(msg),
-        state=_STATES.get(msg.state, f"state {msg.state}"),
-        episode=msg.episode,
-        episodes=msg.episodes,
-        elapsed=msg.elapsed,
-        outcomes=tuple(msg.outcomes),
-    )
-
-
-def _seconds(msg: ChunkReport | ArmState | EpisodeStatus | JointState | Image) -> float:
-    return 1e-9 * ns_from_stamp(msg.header.stamp)

@@ -21,25 +21,31 @@ from prana_msgs.action import RunPolicy
 from prana_msgs.msg import ChunkReport
 from prana_ros.inference import gate
 from prana_ros.inference.denoising import Denoising
-from prana_ros.inference.deployment import Facts, load_for_robot
+from prana_ros.inference.deployment import DeclaredFacts, load_for_robot
 from prana_ros.inference.engine import InferenceEngine, Settings
 from prana_ros.inference.live_check import LiveCheck
+from prana_ros.inference.loaded_policy import LoadedPolicy
 from prana_ros.inference.observations import ObservationBuffer
 from prana_ros.inference.plan import NANOSECONDS, Plan
-from prana_ros.inference.prediction import LoadedPolicy
-from prana_ros.inference.run import ChunkEvent, Outcome, Result, Run, RunSettings
-from prana_ros.inference.scheduler import Mode
+from prana_ros.inference.run import ChunkEvent, Outcome, Run, RunResult, RunSettings
+from prana_ros.inference.scheduler import SchedulingMode
 from prana_ros.inference.threads import use_threads
 from prana_ros.inference.trial import made_up_history, trial_prediction
+from prana_ros.messages.policy import (
+    chunk_event_to_msg,
+    plan_to_msg,
+    policy_status_to_msg,
+    preview_to_msg,
+    run_result_to_msg,
+)
+from prana_ros.messages.standard import stamp_from_ns
 from prana_ros.nodes import qos
 from prana_ros.nodes.arm_client import ArmClient, ArmError
 from prana_ros.nodes.input_probe import first_observation
 from prana_ros.nodes.lifecycle import PranaNode, run_node
-from prana_ros.nodes.messages import stamp_from_ns
 from prana_ros.nodes.policy_inputs import input_topics, subscribe_inputs
-from prana_ros.nodes.policy_messages import finish_goal, plan_msg, preview_msg, report_msg, status_of
 from prana_ros.nodes.policy_parameters import declare_parameters
-from prana_ros.nodes.run_server import RunServer
+from prana_ros.nodes.run_server import RunServer, end_goal
 
 OWNER = "policy"
 """The name under which the node acquires the arm."""
@@ -103,7 +109,7 @@ class PolicyNode(PranaNode):
 
     def _load(self) -> LoadedPolicy:
         """The checkpoint, through the gate."""
-        facts = Facts(
+        facts = DeclaredFacts(
             joint_names=tuple(self.value("joint_names")),
             units=self.value("units"),
             fps=self.value("fps"),
@@ -120,11 +126,11 @@ class PolicyNode(PranaNode):
         return policy
 
     def _engine_settings(self) -> Settings:
-        saved, execute = self.value("saved_steps"), self.value("execute_steps")
+        overlap, execute = self.value("overlap_steps"), self.value("execute_steps")
         return Settings(
-            mode=Mode(self.value("mode")),
+            mode=SchedulingMode(self.value("mode")),
             execute_steps=execute or None,
-            saved_steps=None if saved < 0 else saved,
+            overlap_steps=None if overlap < 0 else overlap,
             playback_rate=self.value("playback_rate"),
             seed=self.value("seed"),
         )
@@ -176,15 +182,15 @@ class PolicyNode(PranaNode):
                 self._arm.acquire(lambda: run.is_ending)
             result = run.execute(goal.request.task, goal.request.time_limit)
         except ArmError as error:
-            result = Result(Outcome.CANCELED if run.is_ending else Outcome.ERROR, str(error), 0)
+            result = RunResult(Outcome.CANCELED if run.is_ending else Outcome.ERROR, str(error), 0)
         except Exception as error:
             self.get_logger().error(traceback.format_exc())
-            result = Result(Outcome.ERROR, f"The run broke off: {error!r}.", run.chunks)
+            result = RunResult(Outcome.ERROR, f"The run broke off: {error!r}.", run.chunks)
         self._arm.release()
         self.get_logger().info(f"run over: {result.message}")
         self._complaint = result.message if result.outcome in (Outcome.ERROR, Outcome.INPUT_LOST) else ""
         self._run = self._goal = None
-        self._server.notify_execute(goal, lambda handle: finish_goal(handle, result))
+        self._server.notify_execute(goal, lambda handle: _ended(handle, result))
 
     def _cancel_run(self, _goal: ServerGoalHandle) -> CancelResponse:
         if (run := self._run) is not None:
@@ -202,22 +208,22 @@ class PolicyNode(PranaNode):
 
     def send(self, plan: Plan) -> None:
         """Publish a plan under the owner's name."""
-        self._commands.publish(plan_msg(plan, OWNER))
+        self._commands.publish(plan_to_msg(plan, OWNER))
 
-    def keep(self) -> None:
+    def heartbeat(self) -> None:
         """Tell the driver that its commander is alive."""
-        self._arm.keep()
+        self._arm.heartbeat()
 
     def report(self, event: ChunkEvent) -> None:
         """Publish what became of an inference."""
-        self._reports.publish(report_msg(event, self._engine.policy.spec.denoising_steps))
+        self._reports.publish(chunk_event_to_msg(event, self._engine.policy.spec.denoising_steps))
         if event.chunk is None:
             self._complaint = event.reason
             return
         self._complaint = ""
         self._chunks += 1
         if self._preview.get_subscription_count():
-            self._preview.publish(preview_msg(event.chunk.plan, event.chunk.prefix_length))
+            self._preview.publish(preview_to_msg(event.chunk.plan, event.chunk.prefix_length))
 
     # -- timers --------------------------------------------------------------------------------------------------------
 
@@ -232,11 +238,19 @@ class PolicyNode(PranaNode):
             return
         rate = (self._chunks - self._chunks_before) / DIAGNOSTICS_PERIOD
         self._chunks_before = self._chunks
-        status = status_of(rate, self._engine.latency.p95, self._buffer.lost(), self._run is not None, self._complaint)
+        status = policy_status_to_msg(
+            rate, self._engine.latency.p95, self._buffer.lost(), self._run is not None, self._complaint
+        )
         status.name = self.get_fully_qualified_name()
         status.hardware_id = self._engine.policy.spec.kind
         header = Header(stamp=stamp_from_ns(self.now_ns()))
         self._diagnostics.publish(DiagnosticArray(header=header, status=[status]))
+
+
+def _ended(goal: ServerGoalHandle, result: RunResult) -> RunPolicy.Result:
+    """End a goal: a run that lasted until its time limit has succeeded."""
+    end_goal(goal, succeeded=result.outcome is Outcome.TIME_LIMIT)
+    return run_result_to_msg(result)
 
 
 def main() -> None:

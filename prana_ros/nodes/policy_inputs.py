@@ -6,8 +6,8 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
 
 from prana_ros.inference.observations import JOINT_STATES, ObservationBuffer
+from prana_ros.messages.standard import ns_from_stamp, rgb_from_msg
 from prana_ros.nodes import qos
-from prana_ros.nodes.messages import msg_to_rgb, ns_from_stamp
 
 BufferInUse = Callable[[], ObservationBuffer | None]
 
@@ -33,7 +33,7 @@ def _images_into(buffer_in_use: BufferInUse, camera: str) -> Callable[[Image], N
         if buffer is None:
             return
         try:
-            buffer.add_image(camera, ns_from_stamp(msg.header.stamp), msg_to_rgb(msg))
+            buffer.add_image(camera, ns_from_stamp(msg.header.stamp), rgb_from_msg(msg))
         except ValueError as error:
             buffer.report_fault(camera, f"Input {camera!r} cannot be used: {error}.")
 

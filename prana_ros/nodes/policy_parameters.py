@@ -1,6 +1,6 @@
 """The parameters of the policy node."""
 
-from prana_ros.inference.scheduler import Mode
+from prana_ros.inference.scheduler import SchedulingMode
 from prana_ros.nodes.lifecycle import PranaNode
 from prana_ros.nodes.parameters import declare
 from prana_ros.so101.units import Units
@@ -65,22 +65,22 @@ def _declare_timing(node: PranaNode) -> None:
     declare(
         node,
         "mode",
-        Mode.CONTINUOUS.value,
+        SchedulingMode.CONTINUOUS.value,
         "continuous replans as soon as an inference is done, rolling when a chunk is nearly used up.",
-        choices=tuple(mode.value for mode in Mode),
+        choices=tuple(mode.value for mode in SchedulingMode),
     )
     declare(
         node,
         "execute_steps",
         0,
-        "Rolling: steps of a chunk to execute before the saved ones; 0 is all others.",
+        "Rolling: steps of a chunk to execute before the overlap; 0 is all others.",
         range=(0, 10_000),
     )
     declare(
         node,
-        "saved_steps",
+        "overlap_steps",
         -1,
-        "Steps of the running plan left for the crossing to the next; -1 is 3 (continuous) or 10 (rolling).",
+        "Steps of the running plan left for the handover to the next; -1 is 3 (continuous) or 10 (rolling).",
         range=(-1, 10_000),
     )
     declare(
@@ -125,6 +125,6 @@ def _declare_limits(node: PranaNode) -> None:
         node,
         "heartbeat_timeout",
         3.0,
-        "Wall time in s without a sign of life after which the driver stops the arm; 0 is never.",
+        "Wall time in s without a heartbeat after which the driver stops the arm; 0 is never.",
         range=(0.0, 60.0),
     )

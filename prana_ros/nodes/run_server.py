@@ -39,3 +39,13 @@ class RunServer(ActionServer):
         """Set the goal's final state and result by a callback; without one the goal has only begun."""
         if execute_callback is not None:
             super().notify_execute(goal_handle, execute_callback)
+
+
+def end_goal(goal: ServerGoalHandle, succeeded: bool) -> None:
+    """Set a goal's final state."""
+    if goal.is_cancel_requested:
+        goal.canceled()
+    elif succeeded:
+        goal.succeed()
+    else:
+        goal.abort()

@@ -21,17 +21,17 @@ from trajectory_msgs.msg import JointTrajectory
 
 from prana_msgs.msg import ArmState
 from prana_msgs.srv import Acquire, Release
+from prana_ros.messages.arm import arm_state_to_msg, diagnostics_to_msg
+from prana_ros.messages.standard import joint_state_to_msg, trajectory_from_msg
 from prana_ros.nodes import qos
-from prana_ros.nodes.arm_messages import arm_state_msg, diagnostics_msg
 from prana_ros.nodes.lifecycle import PranaNode, run_node
-from prana_ros.nodes.messages import joint_state_msg, msg_to_trajectory
 from prana_ros.nodes.parameters import ParameterError
 from prana_ros.nodes.so101_driver_parameters import declare_parameters, driver_settings
 from prana_ros.so101.bus import ArmBus
 from prana_ros.so101.calibration import calibration_path, read_calibration
 from prana_ros.so101.driver import ArmDriver
 from prana_ros.so101.extrapolated_clock import ExtrapolatedClock
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.servo_loop import ServoLoop
 from prana_ros.so101.stop_ladder import StopReason
 from prana_ros.so101.urdf import robot_description
@@ -134,10 +134,10 @@ class So101DriverNode(PranaNode):
         reading, commanded = self._driver.reading, self._driver.commanded
         if answered and reading is not None:
             self._joints.publish(
-                joint_state_msg(JOINT_NAMES, reading.position, reading.velocity, reading.load, reading.stamp_ns)
+                joint_state_to_msg(JOINT_NAMES, reading.position, reading.velocity, reading.load, reading.stamp_ns)
             )
         if commanded is not None and commanded is not commanded_before:
-            self._commanded.publish(joint_state_msg(JOINT_NAMES, commanded, None, None, now_ns))
+            self._commanded.publish(joint_state_to_msg(JOINT_NAMES, commanded, None, None, now_ns))
 
     # -- the executor's thread -----------------------------------------------------------------------------------------
 
@@ -146,7 +146,7 @@ class So101DriverNode(PranaNode):
         if driver is None:
             return  # it came while the arm was brought to rest
         try:
-            trajectory = msg_to_trajectory(msg)
+            trajectory = trajectory_from_msg(msg)
         except ValueError as error:
             refusal = str(error)
             driver.refuse(refusal)
@@ -171,10 +171,10 @@ class So101DriverNode(PranaNode):
             return
         if state.stop_reason not in (StopReason.NONE, StopReason.SHUTDOWN) and key[1:3] != self._reported[1:3]:
             self.get_logger().error(f"stopped: {state.stop_message}")
-        msg = arm_state_msg(state, self._loop.timing, now_ns)
+        msg = arm_state_to_msg(state, self._loop.timing, now_ns)
         self._arm_state.publish(msg)
         if time.monotonic() >= self._report_at:
-            self._diagnostics.publish(diagnostics_msg(msg, self.get_fully_qualified_name(), self.value("robot_id")))
+            self._diagnostics.publish(diagnostics_to_msg(msg, self.get_fully_qualified_name(), self.value("robot_id")))
             self._report_at = time.monotonic() + REPORT_PERIOD
         self._reported = key
 

@@ -3,7 +3,7 @@
 from prana_ros.nodes.lifecycle import PranaNode
 from prana_ros.nodes.parameters import ParameterError, declare
 from prana_ros.so101.driver_state import DriverSettings
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 
 _DEFAULTS = DriverSettings()
 

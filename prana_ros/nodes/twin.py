@@ -15,11 +15,11 @@ from visualization_msgs.msg import MarkerArray
 
 from prana_msgs.srv import ResetScene
 from prana_ros.cameras.intrinsics import pinhole
+from prana_ros.messages.object_markers import object_markers
+from prana_ros.messages.standard import stamp_from_ns
 from prana_ros.nodes import qos
 from prana_ros.nodes.camera_publisher import CameraPublisher
 from prana_ros.nodes.lifecycle import PranaNode, run_node
-from prana_ros.nodes.messages import stamp_from_ns
-from prana_ros.nodes.object_markers import object_markers
 from prana_ros.nodes.parameters import ParameterError, declare
 from prana_ros.simulation.scene import DISTRIBUTIONS, Scene, sample_scene, scene_distribution
 from prana_ros.simulation.task import TaskMonitor
@@ -38,7 +38,7 @@ SILENCE = 1.0
 
 
 class TwinNode(PranaNode):
-    """Time runs from configure on, so that a driver finds an arm that behaves; pictures come while active."""
+    """Time runs from configure on, so that a driver finds an arm that behaves; images come while active."""
 
     def __init__(self) -> None:
         super().__init__("twin")

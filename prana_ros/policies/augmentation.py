@@ -1,7 +1,7 @@
 """Random changes of training images, on the training device, each image of a batch with its own draw.
 
-Images are (B, 3, s, s), float in [0, 1]. A camera's picture may have been stretched to that square: its aspect is the
-picture's width divided by its height.
+Images are (B, 3, s, s), float in [0, 1]. A camera's image may have been stretched to that square: its aspect is the
+image's width divided by its height.
 """
 
 import math
@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 LUMA = (0.2989, 0.587, 0.114)
-"""Weights of red, green and blue in grey (ITU-R BT.601), as torchvision rounds them."""
+"""Weights of red, green and blue in gray (ITU-R BT.601), as torchvision rounds them."""
 HUE_SHARE = 0.25
-"""A colour jitter of strength 1 turns the hue by a quarter of a half turn either way."""
+"""A color jitter of strength 1 turns the hue by a quarter of a half turn either way."""
 
 
 def random_shift(images: Tensor, pixels: int) -> Tensor:
@@ -28,16 +28,16 @@ def random_shift(images: Tensor, pixels: int) -> Tensor:
     return windows[torch.arange(batch, device=images.device), :, row, column]
 
 
-def resample(images: Tensor, side: Tensor, centre: Tensor, angle: Tensor, aspect: float = 1.0) -> Tensor:
+def resample(images: Tensor, side: Tensor, center: Tensor, angle: Tensor, aspect: float = 1.0) -> Tensor:
     """The content of a turned square inside each image, enlarged to the whole; bilinear, edges repeated.
 
     Args:
         side: of the square, as a share of the image (B,).
-        centre: of the square (B, 2) as (x, y), in half image sides from the image's centre, y downwards.
-        angle: by which the content turns counter-clockwise, radians (B,); rigidly in the picture of this ``aspect``.
+        center: of the square (B, 2) as (x, y), in half image sides from the image's center, y downwards.
+        angle: by which the content turns counter-clockwise, radians (B,); rigidly in the image of this ``aspect``.
     """
     cos, sin = side * angle.cos(), side * angle.sin()
-    rows = torch.stack([cos, -sin / aspect, centre[:, 0], sin * aspect, cos, centre[:, 1]], dim=-1)
+    rows = torch.stack([cos, -sin / aspect, center[:, 0], sin * aspect, cos, center[:, 1]], dim=-1)
     grid = F.affine_grid(rows.unflatten(-1, (2, 3)), list(images.shape), align_corners=False)
     return F.grid_sample(images, grid.to(images.dtype), padding_mode="border", align_corners=False)
 
@@ -45,24 +45,24 @@ def resample(images: Tensor, side: Tensor, centre: Tensor, angle: Tensor, aspect
 def random_crop_and_rotation(images: Tensor, crop: float, rotation: float, aspect: float = 1.0) -> Tensor:
     """Show a random square of each image: its side is in [crop, 1], its angle in ± ``rotation`` degrees."""
     side = 1 - (1 - crop) * _uniform(images, 0, 1)
-    centre = (1 - side)[:, None] * torch.stack([_uniform(images, -1, 1), _uniform(images, -1, 1)], dim=-1)
-    return resample(images, side, centre, math.radians(rotation) * _uniform(images, -1, 1), aspect)
+    center = (1 - side)[:, None] * torch.stack([_uniform(images, -1, 1), _uniform(images, -1, 1)], dim=-1)
+    return resample(images, side, center, math.radians(rotation) * _uniform(images, -1, 1), aspect)
 
 
 def change_colors(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor) -> Tensor:
-    """Factors (B,) as torchvision's, 1 leaving the image as it is; the hue turns by an angle (B,) about the grey axis.
+    """Factors (B,) as torchvision's, 1 leaving the image as it is; the hue turns by an angle (B,) about the gray axis.
 
-    All four are one affine map of the colours of each image, cut to [0, 1] at the end.
+    All four are one affine map of the colors of each image, cut to [0, 1] at the end.
     """
     luma = images.new_tensor(LUMA)
-    grey = brightness * torch.einsum("c,bc->b", luma, images.mean(dim=(2, 3)))
-    towards_grey = luma.expand(3, 3)
+    gray = brightness * torch.einsum("c,bc->b", luma, images.mean(dim=(2, 3)))
+    towards_gray = luma.expand(3, 3)
     keep = torch.eye(3, device=images.device, dtype=images.dtype)
-    saturate = saturation[:, None, None] * keep + (1 - saturation)[:, None, None] * towards_grey
+    saturate = saturation[:, None, None] * keep + (1 - saturation)[:, None, None] * towards_gray
     matrix = _hue_rotation(hue) @ saturate
-    # Grey stays grey under both, so the contrast's offset passes them unchanged.
+    # Gray stays gray under both, so the contrast's offset passes them unchanged.
     scaled = (contrast * brightness)[:, None, None] * matrix
-    offset = ((1 - contrast) * grey)[:, None, None, None]
+    offset = ((1 - contrast) * gray)[:, None, None, None]
     return (torch.einsum("bij,bjhw->bihw", scaled, images) + offset).clamp(0, 1)
 
 
@@ -78,7 +78,7 @@ def _uniform(images: Tensor, low: float, high: float) -> Tensor:
 
 
 def _hue_rotation(angle: Tensor) -> Tensor:
-    """Rotations (B, 3, 3) of colours about the grey axis (Rodrigues' formula)."""
+    """Rotations (B, 3, 3) of colors about the gray axis (Rodrigues' formula)."""
     axis = angle.new_full((3,), 1 / math.sqrt(3))
     cross = torch.linalg.cross(torch.eye(3, device=angle.device, dtype=angle.dtype), axis.expand(3, 3)).T
     cos, sin = angle.cos()[:, None, None], angle.sin()[:, None, None]
@@ -93,8 +93,8 @@ class Augmentation:
         shift: largest shift in whole pixels.
         crop: smallest side of the shown part, as a share of the image.
         rotation: largest angle in degrees.
-        color: strength of the colour jitter, see :func:`random_colors`.
-        aspect: of the picture that was made into the square image.
+        color: strength of the color jitter, see :func:`random_colors`.
+        aspect: of the image that was made into the square image.
     """
 
     shift: int = 0
@@ -135,7 +135,7 @@ def check_strengths(strengths: Mapping[str, Mapping[str, float] | None]) -> None
     """Check a configuration's options, by option and camera key.
 
     Raises:
-        ValueError: if a strength is out of its range, or colours are to change on a camera that is not on the wrist.
+        ValueError: if a strength is out of its range, or colors are to change on a camera that is not on the wrist.
     """
     for option, by_camera in strengths.items():
         low, high = LIMITS[FIELDS[option]]
@@ -146,7 +146,7 @@ def check_strengths(strengths: Mapping[str, Mapping[str, float] | None]) -> None
             if option == "color_jitter" and strength and not is_wrist_camera(camera):
                 raise ValueError(
                     f"color_jitter names {camera}; allowed: cameras with 'wrist' in their name, "
-                    "because on the others colours tell things apart"
+                    "because on the others colors tell things apart"
                 )
 
 

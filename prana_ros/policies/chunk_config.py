@@ -21,7 +21,7 @@ class ChunkPolicyConfig(PreTrainedConfig):
 
     An augmentation is a strength for each camera key. Left open (None), cameras with "wrist" in their name get the mild
     one of ``augmentation.WRIST_DEFAULT`` and the others none: on a fixed camera the image says where things are to the
-    centimetre. ``{}`` is none. Colours are changed on wrist cameras only: on the others they tell things apart.
+    centimeter. ``{}`` is none. Colors are changed on wrist cameras only: on the others they tell things apart.
 
     Attributes:
         chunk_size: steps H that one inference predicts.
@@ -161,7 +161,7 @@ class ChunkPolicyConfig(PreTrainedConfig):
         return camera_augmentations(self._aspects(), self._augmentation_strengths())
 
     def _aspects(self) -> dict[str, float]:
-        """By how much each camera's picture is wider than high, where it is stretched to a square."""
+        """By how much each camera's image is wider than high, where it is stretched to a square."""
         sizes = {camera: self.image_features[camera].shape[-2:] for camera in self.cameras}
         stretched = self.resize_mode == "stretch"
         return {camera: width / height if stretched else 1.0 for camera, (height, width) in sizes.items()}

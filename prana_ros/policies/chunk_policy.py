@@ -10,9 +10,9 @@ from lerobot.policies.pretrained import PreTrainedPolicy
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from prana_ros.policies import dataset_facts
-from prana_ros.policies.averaging import WeightAverage
+from prana_ros.policies import dataset_metadata
 from prana_ros.policies.chunk_config import ChunkPolicyConfig
+from prana_ros.policies.ema import EMA
 from prana_ros.policies.observation_network import ObservationNetwork
 
 WEIGHTS_FILE = "model.safetensors"
@@ -51,7 +51,7 @@ class ChunkPolicy(PreTrainedPolicy):
         super().__init__(config)
         config.validate_features()
         self._build(pretrained_backbone=config.pretrained_backbone and not loads_weights)
-        self._average = WeightAverage(config.ema_decay)
+        self._average = EMA(config.ema_decay)
         self._dataset_meta = dataset_meta
         self._raw_weights: dict[str, Tensor] | None = None
         self._training_prepared = False
@@ -89,9 +89,9 @@ class ChunkPolicy(PreTrainedPolicy):
     def _fit_to_dataset(self, dataset_meta: Any) -> None:
         """Take over what the checkpoint gate will ask for. Raises ``ValueError`` for joints in another order."""
         config = self.config
-        config.joint_names = dataset_facts.agreed_joint_names(config.joint_names, dataset_meta)
+        config.joint_names = dataset_metadata.agreed_joint_names(config.joint_names, dataset_meta)
         config.fps = int(dataset_meta.fps)
-        config.state_min, config.state_max = dataset_facts.state_range(dataset_meta)
+        config.state_min, config.state_max = dataset_metadata.state_range(dataset_meta)
 
     def _prepare_training(self) -> None:
         """Before the first step of a loaded policy: the dataset's facts are the new ones, the raw weights come back."""
@@ -103,7 +103,7 @@ class ChunkPolicy(PreTrainedPolicy):
             self._raw_weights = None
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        """Loss of a batch of observations and normalised action chunks (B, H, A), and its parts by name."""
+        """Loss of a batch of observations and normalized action chunks (B, H, A), and its parts by name."""
         if self.training and not self._training_prepared:
             self._prepare_training()
         self._check_observations(batch)
@@ -142,7 +142,7 @@ class ChunkPolicy(PreTrainedPolicy):
 
     @torch.no_grad()
     def select_action(self, batch: dict[str, Tensor], **kwargs: Any) -> Tensor:
-        """The next normalised action (B, A); predicts when the last ``n_action_steps`` are used up.
+        """The next normalized action (B, A); predicts when the last ``n_action_steps`` are used up.
 
         Keyword arguments go to ``predict_action_chunk``.
         """

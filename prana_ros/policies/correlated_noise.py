@@ -1,11 +1,11 @@
 """Noise with the correlation of the training set's action chunks.
 
-Smooth chunks from smooth noise: with Σ the correlation matrix of the normalised, flattened chunks (H·A entries),
+Smooth chunks from smooth noise: with Σ the correlation matrix of the normalized, flattened chunks (H·A entries),
 
     Σ_reg = β·Σ + (1 − β)·I,    L·Lᵀ = Σ_reg,    ε = L·z,    z ~ N(0, I).
 
 Flow matching of a with this noise is ordinary flow matching of y = L⁻¹·a with the loss metric LᵀL. The policy keeps
-L in its checkpoint, beside a flag that it was fitted and a hash of the normalisation statistics in which it was.
+L in its checkpoint, beside a flag that it was fitted and a hash of the normalization statistics in which it was.
 
 Inpainting needs C, the covariance of a chunk given the observation. It begins as the covariance of all chunks and is
 learned in training, from what the network's prediction at t near 1, where x_t says next to nothing, leaves over. The
@@ -33,7 +33,7 @@ RESIDUAL_DECAY = 0.999
 
 
 class UnfittedNoiseError(RuntimeError):
-    """The policy's noise was not fitted, or was fitted under other normalisation statistics."""
+    """The policy's noise was not fitted, or was fitted under other normalization statistics."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class NoiseFit:
 
     Attributes:
         cholesky: L (d, d), lower triangular, float64.
-        covariance: of all normalised chunks (d, d), float64, shrunk as the correlation is: what C begins as.
+        covariance: of all normalized chunks (d, d), float64, shrunk as the correlation is: what C begins as.
         num_chunks: whole chunks seen.
         shrinkage: λ in [0, 1] towards the identity.
     """
@@ -55,7 +55,7 @@ class NoiseFit:
 
 @dataclass(frozen=True)
 class ActionStatistics:
-    """Mean and standard deviation of the action (A,): the normalisation in which noise is fitted."""
+    """Mean and standard deviation of the action (A,): the normalization in which noise is fitted."""
 
     mean: np.ndarray
     std: np.ndarray
@@ -65,8 +65,8 @@ class ActionStatistics:
         """From whatever holds the numbers."""
         return cls(np.asarray(mean, np.float64).ravel(), np.asarray(std, np.float64).ravel())
 
-    def normalise(self, actions: np.ndarray) -> np.ndarray:
-        """Actions (..., A) as LeRobot's processor normalises them."""
+    def normalize(self, actions: np.ndarray) -> np.ndarray:
+        """Actions (..., A) as LeRobot's processor normalizes them."""
         return (actions - self.mean) / (self.std + NORMALIZER_EPSILON)
 
     def digest(self) -> bytes:
@@ -95,7 +95,7 @@ def _shrinkage(correlation: np.ndarray, fourth_moment: float, independent: float
 
 
 def fit_noise(episodes: Iterable[np.ndarray], chunk_size: int, beta: float = 0.5) -> NoiseFit:
-    """Fit L and C to the whole chunks of normalised episodes, each (T, A).
+    """Fit L and C to the whole chunks of normalized episodes, each (T, A).
 
     Windows one step apart are nearly the same chunk: the shrinkage counts T / H independent ones in an episode.
     Entries that never vary get the identity's rows in the correlation and zeros in the covariance.
@@ -164,11 +164,11 @@ class CorrelatedNoise(nn.Module):
         return bool(self.noise_is_fitted)
 
     def fitted_under(self, statistics: ActionStatistics) -> bool:
-        """Whether the noise was fitted, and to actions normalised by these statistics."""
+        """Whether the noise was fitted, and to actions normalized by these statistics."""
         return self.is_fitted and bytes(self.statistics_hash.tolist()) == statistics.digest()
 
     def set_fit(self, fit: NoiseFit, statistics: ActionStatistics) -> None:
-        """Take over a fit made to actions normalised by these statistics."""
+        """Take over a fit made to actions normalized by these statistics."""
         with torch.no_grad():
             self.cholesky.copy_(torch.from_numpy(fit.cholesky))
             self.covariance.copy_(torch.from_numpy(fit.covariance))
@@ -196,7 +196,7 @@ class CorrelatedNoise(nn.Module):
         cholesky = self.cholesky.double()
         return cholesky @ cholesky.T
 
-    def colour(self, white: Tensor) -> Tensor:
+    def color(self, white: Tensor) -> Tensor:
         """ε = L·z for white noise (..., H, A)."""
         with full_precision(white):  # rounded noise would not be smooth
             return (white.flatten(-2) @ self.cholesky.T).view_as(white)
@@ -205,4 +205,4 @@ class CorrelatedNoise(nn.Module):
         """Noise chunks (*shape, H, A), on the buffers' device unless the generator is on another."""
         device = self.cholesky.device if generator is None else generator.device
         white = torch.randn(*shape, self.chunk_size, self.action_dim, generator=generator, device=device)
-        return self.colour(white.to(self.cholesky.device, self.cholesky.dtype))
+        return self.color(white.to(self.cholesky.device, self.cholesky.dtype))

@@ -9,7 +9,7 @@ import torch
 from lerobot.utils.constants import ACTION
 from torch import Tensor
 
-from prana_ros.policies import dataset_facts
+from prana_ros.policies import dataset_metadata
 from prana_ros.policies.chunk_policy import ChunkPolicy
 from prana_ros.policies.correlated_noise import CorrelatedNoise, UnfittedNoiseError, fit_noise
 from prana_ros.policies.flow_config import FlowPolicyConfig
@@ -69,10 +69,10 @@ class FlowPolicy(ChunkPolicy):
     def _fit_to_dataset(self, dataset_meta: Any) -> None:
         """Take over the dataset's facts; fit the noise unless it was fitted under the same statistics."""
         super()._fit_to_dataset(dataset_meta)
-        statistics = dataset_facts.action_statistics(dataset_meta)
+        statistics = dataset_metadata.action_statistics(dataset_meta)
         if self.noise.fitted_under(statistics):
             return
-        episodes = dataset_facts.normalised_action_episodes(dataset_meta, statistics)
+        episodes = dataset_metadata.normalized_action_episodes(dataset_meta, statistics)
         fit = fit_noise(episodes, self.config.chunk_size, self.config.noise_beta)
         self.noise.set_fit(fit, statistics)
         self._noise_mismatch = False
@@ -112,12 +112,12 @@ class FlowPolicy(ChunkPolicy):
         return True
 
     def noise_problem(self) -> str | None:
-        """One sentence if the noise does not belong to this checkpoint's normalisation, else None."""
+        """One sentence if the noise does not belong to this checkpoint's normalization, else None."""
         if not self.noise.is_fitted:
             return f"{self.name}: noise_is_fitted is false; fit the noise with training/fit_noise.py before deployment"
         if self._noise_mismatch:
             return (
-                f"{self.name}: the noise was fitted under other normalisation statistics than this checkpoint's "
+                f"{self.name}: the noise was fitted under other normalization statistics than this checkpoint's "
                 "processors have; refit it with training/fit_noise.py before deployment"
             )
         return None
@@ -130,12 +130,12 @@ class FlowPolicy(ChunkPolicy):
 
     @torch.no_grad()
     def denoise(self, context: Context, *, noise: Tensor | None = None, prefix: Tensor | None = None) -> Tensor:
-        """The other part: a normalised action chunk (B, H, A) for each context.
+        """The other part: a normalized action chunk (B, H, A) for each context.
 
         Args:
             noise: initial noise (B, H, A), as :meth:`CorrelatedNoise.sample` gives it; drawn when None. The
                 configuration's ``noise_scale`` comes on top.
-            prefix: the first P actions of the chunk, normalised (B, P, A); they come back exactly, and the rest
+            prefix: the first P actions of the chunk, normalized (B, P, A); they come back exactly, and the rest
                 continues them.
         """
         steps, shift = self.config.num_inference_steps, self.config.time_grid_shift
@@ -192,14 +192,14 @@ class FlowPolicy(ChunkPolicy):
         prev_chunk_left_over: Tensor | None = None,
         execution_horizon: int | None = None,
     ) -> Tensor:
-        """Predict a normalised action chunk (B, H, A), optionally continuing the running one.
+        """Predict a normalized action chunk (B, H, A), optionally continuing the running one.
 
         The arguments are those of LeRobot's real-time chunking, with hard inpainting instead of soft guidance.
 
         Args:
             batch: preprocessed observations.
             noise: initial noise (B, H, A); drawn when None.
-            prev_chunk_left_over: (P, A) or (B, P, A), normalised: the running chunk from this chunk's first step on.
+            prev_chunk_left_over: (P, A) or (B, P, A), normalized: the running chunk from this chunk's first step on.
                 Its first entries come back exactly.
             inference_delay: how many of those entries are held; all of them when None.
             execution_horizon: entries from this step on are never held.

@@ -40,7 +40,7 @@ def inpainting_gains(
 
     Args:
         correlation: Σ_reg, the covariance of the noise (d, d).
-        covariance: C, the covariance of the normalised action chunks given the observation (d, d).
+        covariance: C, the covariance of the normalized action chunks given the observation (d, d).
         given: the number of leading entries that are given, in 1 … d.
         error: E, the covariance of the given actions' own error (d, d), of which E_OO is used; None: they are true.
     """
@@ -60,7 +60,7 @@ class Inpainting:
     def __init__(self, prefix: Tensor, noise: Tensor, times: Tensor, gains: Tensor):
         """
         Args:
-            prefix: the given actions a_O, normalised (B, P, A).
+            prefix: the given actions a_O, normalized (B, P, A).
             noise: the initial noise of the whole chunk (B, H, A).
             times: the time after each Euler step (n,); the last is 0.
             gains: M_t for each of them, from :func:`inpainting_gains` with given = P·A.

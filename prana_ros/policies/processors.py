@@ -28,7 +28,7 @@ DatasetStats = dict[str, dict[str, torch.Tensor]]
 def make_processors(
     config: PreTrainedConfig, dataset_stats: DatasetStats | None = None, before_device: Sequence[ProcessorStep] = ()
 ) -> Processors:
-    """Batch, move to the device, normalise; and back. Images pass unchanged: the policy normalises them itself.
+    """Batch, move to the device, normalize; and back. Images pass unchanged: the policy normalizes them itself.
 
     Args:
         before_device: a policy's own steps, between batching and moving.

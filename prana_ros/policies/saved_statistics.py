@@ -1,4 +1,4 @@
-"""The normalisation that a checkpoint's processors were saved with, read from its folder without building them."""
+"""The normalization that a checkpoint's processors were saved with, read from its folder without building them."""
 
 import json
 from collections.abc import Mapping
@@ -24,15 +24,15 @@ class NormalizationStep:
     feature_types: Mapping[str, str]
     """Type of each feature that the step names: STATE, ACTION, VISUAL."""
     modes: Mapping[str, str]
-    """Normalisation mode by type of feature; a type that is not there is left unchanged."""
+    """Normalization mode by type of feature; a type that is not there is left unchanged."""
     observation_keys: tuple[str, ...] | None
-    """The only observations that are normalised; ``None``: all."""
+    """The only observations that are normalized; ``None``: all."""
     state_file: str | None
     """The file in the checkpoint's folder that holds the statistics."""
 
     def mode(self, key: str) -> str:
         """What the step does with a feature, statistics permitting."""
-        if key == ACTION:  # LeRobot normalises the action whether or not the step names it.
+        if key == ACTION:  # LeRobot normalizes the action whether or not the step names it.
             return self.modes.get("ACTION", "IDENTITY")
         if key not in self.feature_types or (self.observation_keys is not None and key not in self.observation_keys):
             return "IDENTITY"

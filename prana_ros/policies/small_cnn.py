@@ -14,7 +14,7 @@ KEYPOINTS = 32
 
 
 class ResidualStage(nn.Module):
-    """Halve the resolution, then one residual 3x3 convolution. Group normalisation: small batches, no running state."""
+    """Halve the resolution, then one residual 3x3 convolution. Group normalization: small batches, no running state."""
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
@@ -67,7 +67,7 @@ class SmallCNN(nn.Module):
         self.keypoint_token = nn.Linear(2 * KEYPOINTS, self.width)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Tokens (B, num_tokens, width) of normalised images (B, 3, s, s)."""
+        """Tokens (B, num_tokens, width) of normalized images (B, 3, s, s)."""
         x = images
         for stage in self.stages[:-1]:
             x = stage(x)
@@ -79,7 +79,7 @@ class SmallCNN(nn.Module):
 
 class SmallResNet(nn.Sequential):
     """The four stages of :class:`SmallCNN` in the shape of torchvision's residual networks, whose parts LeRobot's own
-    policies take by name and place. ACT asks for a normalisation and for dilation, which do not concern it.
+    policies take by name and place. ACT asks for a normalization and for dilation, which do not concern it.
 
     Raises:
         ValueError: if pretrained weights are asked for; there are none.

@@ -106,7 +106,7 @@ class DecoderLayer(nn.Module):
 
 
 class ContextEncoder(nn.Module):
-    """Self-attention over all tokens, normalised at the end: (B, N, D) to (B, N, D).
+    """Self-attention over all tokens, normalized at the end: (B, N, D) to (B, N, D).
 
     ``mask`` (B, 1, 1, N) is true for the tokens that may be seen; None: all.
     """

@@ -100,7 +100,7 @@ class TimmBackbone(nn.Module):
         return features.flatten(2).transpose(1, 2) if features.ndim == 4 else features[:, self._dropped :]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Tokens (B, num_tokens, width) of normalised images (B, 3, s, s)."""
+        """Tokens (B, num_tokens, width) of normalized images (B, 3, s, s)."""
         return self._tokens(self.model.forward_features(images))
 
 
@@ -168,7 +168,7 @@ class VisionEncoder(nn.Module):
         return (images - self.pixel_mean) / self.pixel_std
 
     def _features(self, images: list[Tensor]) -> Tensor:
-        """(cameras, B, N, width) from one normalised (B, 3, s, s) per camera."""
+        """(cameras, B, N, width) from one normalized (B, 3, s, s) per camera."""
         if len(self.backbones) == 1:
             return self.backbones[0](torch.cat(images)).unflatten(0, (len(images), -1))
         return torch.stack([net(image) for net, image in zip(self.backbones, images, strict=True)])

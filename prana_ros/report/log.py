@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from prana_ros.report.records import ArmRecord, ChunkRecord, JointRecord, SeriesRecord
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.text import without_nan
 
 
 @dataclass(frozen=True)
-class Episode:
+class LoggedEpisode:
     """One episode of the run: when the policy drove the arm (s of the graph's clock) and how it ended."""
 
     index: int
@@ -38,7 +38,7 @@ class RunLog:
     measured: list[JointRecord] = field(default_factory=list)
     commanded: list[JointRecord] = field(default_factory=list)
 
-    def episodes(self) -> list[Episode]:
+    def episodes(self) -> list[LoggedEpisode]:
         """Return the episodes that ran, from the times at which the series said that it began and ended them."""
         starts: dict[int, float] = {}
         ends: dict[int, float] = {}
@@ -50,11 +50,13 @@ class RunLog:
         outcomes = self.series[-1].outcomes if self.series else ()
         last = self.series[-1].time if self.series else math.nan
         return [
-            Episode(index, start, ends.get(index, last), outcomes[index] if index < len(outcomes) else "unfinished")
+            LoggedEpisode(
+                index, start, ends.get(index, last), outcomes[index] if index < len(outcomes) else "unfinished"
+            )
             for index, start in sorted(starts.items())
         ]
 
-    def figures(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Any]:
         """Return the run's figures: chunk latency, seams, servo loop and frames. ``None`` where nothing was seen."""
         published = [chunk for chunk in self.chunks if chunk.published]
         seams = [chunk for chunk in published if chunk.seam_position_step]
@@ -91,7 +93,7 @@ class RunLog:
         content = {
             **about,
             "joint_names": JOINT_NAMES,
-            "figures": self.figures(),
+            "metrics": self.metrics(),
             "episodes": [asdict(episode) for episode in self.episodes()],
             "chunks": [asdict(chunk) for chunk in self.chunks],
             "arm": [asdict(arm) for arm in self.arm],

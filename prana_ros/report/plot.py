@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from prana_ros.report.log import Episode, RunLog
+from prana_ros.report.log import LoggedEpisode, RunLog
 from prana_ros.report.records import JointRecord
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 
 MARGIN = 0.5
 """Seconds shown before and after an episode."""
@@ -19,7 +19,7 @@ SEAM_HEIGHT = 0.06
 
 
 def plot_joints(log: RunLog, path: Path) -> None:
-    """Write a picture of every joint in every episode: a row per joint in degrees, a column per episode.
+    """Write an image of every joint in every episode: a row per joint in degrees, a column per episode.
 
     Raises:
         ValueError: if no episode ran.
@@ -39,7 +39,7 @@ def plot_joints(log: RunLog, path: Path) -> None:
     canvas.print_png(str(path))
 
 
-def _plot_episode(axes: np.ndarray, log: RunLog, episode: Episode) -> None:
+def _plot_episode(axes: np.ndarray, log: RunLog, episode: LoggedEpisode) -> None:
     measured_times, measured = _within(log.measured, episode)
     commanded_times, commanded = _within(log.commanded, episode)
     seams = np.array([c.seam_time for c in log.chunks if c.published and c.seam_position_step]) - episode.start
@@ -62,13 +62,13 @@ def _plot_episode(axes: np.ndarray, log: RunLog, episode: Episode) -> None:
     axes[-1].set_xlabel("time in the episode (s)")
 
 
-def _decorate(axis: Axes, episode: Episode) -> None:
+def _decorate(axis: Axes, episode: LoggedEpisode) -> None:
     axis.axvspan(0.0, episode.duration, color="0.95", zorder=0)
     axis.grid(color="0.85", linewidth=0.5)
     axis.set_xlim(-MARGIN, episode.duration + MARGIN)
 
 
-def _within(records: list[JointRecord], episode: Episode) -> tuple[np.ndarray, np.ndarray]:
+def _within(records: list[JointRecord], episode: LoggedEpisode) -> tuple[np.ndarray, np.ndarray]:
     """Return times (N,) since the episode's start and positions (N, 6) in degrees, margins included."""
     chosen = [r for r in records if episode.start - MARGIN <= r.time <= episode.end + MARGIN]
     times = np.array([record.time - episode.start for record in chosen])

@@ -1,7 +1,7 @@
 """What an observer of the running graph notes, as plain values.
 
 All times are seconds of the graph's clock (``/clock`` where the twin runs below real time); joint values follow
-``prana_ros.so101.figures.JOINT_NAMES`` in rad and rad/s.
+``prana_ros.so101.model.JOINT_NAMES`` in rad and rad/s.
 """
 
 from dataclasses import dataclass

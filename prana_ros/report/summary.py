@@ -1,26 +1,26 @@
-"""The figures of a run as text."""
+"""The metrics of a run as text."""
 
 import math
 from typing import Any
 
-from prana_ros.report.log import Episode, RunLog
+from prana_ros.report.log import LoggedEpisode, RunLog
 
 
-def summarize(log: RunLog, real_time_factor: float = 1.0) -> str:
-    """Return the outcome of every episode and the figures of the run, a line each."""
-    figures = log.figures()
+def summarize_run(log: RunLog, real_time_factor: float = 1.0) -> str:
+    """Return the outcome of every episode and the metrics of the run, a line each."""
+    metrics = log.metrics()
     rows = [
         ("episodes", _outcomes(log.episodes())),
-        ("chunks", _chunks(figures)),
-        ("seams", _seams(figures)),
-        ("servo loop", _servo_loop(figures)),
-        ("frames", _frames(figures["frames"])),
+        ("chunks", _chunks(metrics)),
+        ("seams", _seams(metrics)),
+        ("servo loop", _servo_loop(metrics)),
+        ("frames", _frames(metrics["frames"])),
         ("clock", "real time" if real_time_factor == 1.0 else f"{real_time_factor:g} of real time, on /clock"),
     ]
     return "\n".join(f"{name:<11}{text}" for name, text in rows)
 
 
-def _outcomes(episodes: list[Episode]) -> str:
+def _outcomes(episodes: list[LoggedEpisode]) -> str:
     if not episodes:
         return "none ran"
     successes = sum(episode.outcome == "success" for episode in episodes)
@@ -28,19 +28,19 @@ def _outcomes(episodes: list[Episode]) -> str:
     return f"{successes} of {len(episodes)} succeeded\n{listed}"
 
 
-def _chunks(figures: dict[str, Any]) -> str:
-    latency = figures["latency_s"]
+def _chunks(metrics: dict[str, Any]) -> str:
+    latency = metrics["latency_s"]
     if latency is None:
-        return f"none published, {figures['chunks_not_published']} held back"
+        return f"none published, {metrics['chunks_not_published']} held back"
     text = (
-        f"{figures['chunks']} published, latency p50 {1e3 * latency['p50']:.0f} ms, p95 {1e3 * latency['p95']:.0f} ms"
+        f"{metrics['chunks']} published, latency p50 {1e3 * latency['p50']:.0f} ms, p95 {1e3 * latency['p95']:.0f} ms"
     )
-    held_back = figures["chunks_not_published"]
+    held_back = metrics["chunks_not_published"]
     return f"{text}, {held_back} held back" if held_back else text
 
 
-def _seams(figures: dict[str, Any]) -> str:
-    position, velocity = figures["seam_position_rad"], figures["seam_velocity_rad_per_s"]
+def _seams(metrics: dict[str, Any]) -> str:
+    position, velocity = metrics["seam_position_rad"], metrics["seam_velocity_rad_per_s"]
     if position is None:
         return "none"
     text = f"position step p50 {_degrees(position['p50'])}, p95 {_degrees(position['p95'])}"
@@ -49,12 +49,12 @@ def _seams(figures: dict[str, Any]) -> str:
     return f"{text}; velocity step p50 {_degrees(velocity['p50'])}/s, p95 {_degrees(velocity['p95'])}/s"
 
 
-def _servo_loop(figures: dict[str, Any]) -> str:
-    if figures["servo_rate_hz"] is None:
+def _servo_loop(metrics: dict[str, Any]) -> str:
+    if metrics["servo_rate_hz"] is None:
         return "not seen"
     return (
-        f"{figures['servo_rate_hz']:.1f} Hz, period error p99 {1e3 * figures['servo_period_error_p99_s']:.1f} ms "
-        f"(worst 10 s), {figures['commands_lost']} of {figures['commands_sent']} commands lost"
+        f"{metrics['servo_rate_hz']:.1f} Hz, period error p99 {1e3 * metrics['servo_period_error_p99_s']:.1f} ms "
+        f"(worst 10 s), {metrics['commands_lost']} of {metrics['commands_sent']} commands lost"
     )
 
 

@@ -20,7 +20,7 @@ Image = NDArray[np.uint8]
 class SideBySideVideo:
     """An H.264 file with a column per camera, encoded in a thread of its own as the frames arrive.
 
-    A picture is written for every frame of the first camera, with the newest frame of each other one; its time in the
+    An image is written for every frame of the first camera, with the newest frame of each other one; its time in the
     file is its time of capture, so that the video plays in the time of the graph's clock.
     """
 
@@ -40,8 +40,8 @@ class SideBySideVideo:
             return
         self._latest[camera] = image
         if camera == self._cameras[0] and len(self._latest) == len(self._cameras):
-            picture = side_by_side([self._latest[name] for name in self._cameras], self._cameras)
-            self._queue.put((time, picture, caption))
+            image = side_by_side([self._latest[name] for name in self._cameras], self._cameras)
+            self._queue.put((time, image, caption))
 
     def close(self) -> None:
         """Write what is left and close the file."""
@@ -60,11 +60,11 @@ class SideBySideVideo:
             stream.codec_context.time_base = _TIME_BASE
             item: tuple[float, Image, str] | None = first
             while item is not None:
-                time, picture, caption = item
+                time, image, caption = item
                 stamp = round((time - start) * _TIME_BASE.denominator)
-                # A time of capture that did not move on cannot be encoded: the picture is the one before it.
-                if stamp > last and picture.shape == (height, width, 3):
-                    frame = av.VideoFrame.from_ndarray(_captioned(picture, caption), format="rgb24")
+                # A time of capture that did not move on cannot be encoded: the image is the one before it.
+                if stamp > last and image.shape == (height, width, 3):
+                    frame = av.VideoFrame.from_ndarray(_captioned(image, caption), format="rgb24")
                     frame.pts, frame.time_base = stamp, _TIME_BASE
                     container.mux(stream.encode(frame))
                     last, self.frames_written = stamp, self.frames_written + 1
@@ -83,9 +83,9 @@ def side_by_side(images: list[Image], names: tuple[str, ...]) -> Image:
     return np.hstack(columns)
 
 
-def _captioned(picture: Image, caption: str) -> Image:
-    bar = np.full((CAPTION_HEIGHT, picture.shape[1], 3), 24, np.uint8)
-    return np.vstack([_with_text(bar, caption, (6, CAPTION_HEIGHT - 9)), picture])
+def _captioned(image: Image, caption: str) -> Image:
+    bar = np.full((CAPTION_HEIGHT, image.shape[1], 3), 24, np.uint8)
+    return np.vstack([_with_text(bar, caption, (6, CAPTION_HEIGHT - 9)), image])
 
 
 def _with_text(image: Image, text: str, position: tuple[int, int]) -> Image:

@@ -5,7 +5,7 @@ import threading
 import mujoco
 import numpy as np
 
-from prana_ros.so101.figures import ACTUATOR, GRIPPER_TORQUE_FRACTION, JOINT_NAMES
+from prana_ros.so101.model import ACTUATOR, GRIPPER_TORQUE_FRACTION, JOINT_NAMES
 
 
 class SimulatedArm:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from prana_ros.simulation.demonstration_style import PLAIN, draw_style
 from prana_ros.simulation.expert import Expert
-from prana_ros.simulation.manner import PLAIN, draw_manner
 from prana_ros.simulation.scene import Scene
 from prana_ros.simulation.task import TaskMonitor
 from prana_ros.simulation.world import CAMERAS, World
-from prana_ros.so101.figures import REST_POSE
+from prana_ros.so101.model import REST_POSE
 
 CONTROL_RATE = 100.0
 """Servo goals are set at the driver's rate (Hz)."""
@@ -57,7 +57,7 @@ def record_demonstration(world: World, scene: Scene, fps: int, *, plain: bool = 
     The scene's seed decides everything. ``plain``: always in the same manner, not in one of people's.
     """
     rng = np.random.default_rng((scene.seed, 1))
-    expert = Expert(scene, PLAIN if plain else draw_manner(np.random.default_rng((scene.seed, 2))))
+    expert = Expert(scene, PLAIN if plain else draw_style(np.random.default_rng((scene.seed, 2))))
     world.reset(scene)
     world.goal = np.array(REST_POSE) + np.append(rng.uniform(-1, 1, 5) * START_SPREAD, 0.0)
     steps = round(1 / (CONTROL_RATE * world.timestep))
@@ -80,5 +80,5 @@ def record_demonstration(world: World, scene: Scene, fps: int, *, plain: bool = 
         world.step(steps)
         if tick % 10 == 0:
             monitor.update()
-    pictures = {camera: np.stack(frames) for camera, frames in images.items()}
-    return Demonstration(monitor.outcome(), pictures, np.array(state), np.array(action))
+    stacked = {camera: np.stack(frames) for camera, frames in images.items()}
+    return Demonstration(monitor.outcome(), stacked, np.array(state), np.array(action))

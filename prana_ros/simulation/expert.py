@@ -15,10 +15,10 @@ from functools import cache
 import mujoco
 import numpy as np
 
-from prana_ros.simulation.manner import PLAIN, Manner
+from prana_ros.simulation.demonstration_style import PLAIN, DemonstrationStyle
 from prana_ros.simulation.mjcf import build_mjcf
 from prana_ros.simulation.scene import BOX_WALL, PAN_AXIS, Scene
-from prana_ros.so101.figures import ACTUATOR, GRIPPER_ROTATION, JOINT_NAMES, JOINTS, REST_POSE, TOOL_CENTER_POINT
+from prana_ros.so101.model import ACTUATOR, GRIPPER_ROTATION, JOINT_NAMES, JOINTS, REST_POSE, TOOL_CENTER_POINT
 
 OPEN, GRIP, RELEASE = np.radians(26.0), np.radians(-0.5), np.radians(18.0)
 CLEARANCE = 0.010
@@ -39,8 +39,8 @@ _ROLL_OFFSET = np.arctan2(GRIPPER_ROTATION[1][0], GRIPPER_ROTATION[2][0])
 
 
 @dataclass(frozen=True)
-class Grip:
-    """A pose of the gripper: the tool centre's place on the roll axis in polar coordinates about the pan axis (m),
+class GraspPose:
+    """A pose of the gripper: the tool center's place on the roll axis in polar coordinates about the pan axis (m),
     the pitch (0 forward, pi/2 down), the roll joint and the gripper joint (rad)."""
 
     azimuth: float
@@ -56,7 +56,7 @@ class Grip:
 
 
 def inverse_kinematics(grips: np.ndarray) -> np.ndarray:
-    """Joint angles (..., 6) in rad, elbow up, for grips (..., 6) in the order of ``Grip``: closed form.
+    """Joint angles (..., 6) in rad, elbow up, for grips (..., 6) in the order of ``GraspPose``: closed form.
 
     ``ValueError`` if a grip is out of reach.
     """
@@ -100,8 +100,8 @@ def gravity_torque(positions: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Leg:
-    """One minimum-jerk move between two arrays (6,): joint angles, or the coordinates of a ``Grip``."""
+class Segment:
+    """One minimum-jerk move between two arrays (6,): joint angles, or the coordinates of a ``GraspPose``."""
 
     name: str
     duration: float
@@ -122,7 +122,7 @@ class Leg:
 class Expert:
     """A pick and place for one scene. ``target(t)`` gives goals (6,) rad for 0 <= t <= ``duration`` (s)."""
 
-    def __init__(self, scene: Scene, manner: Manner = PLAIN) -> None:
+    def __init__(self, scene: Scene, manner: DemonstrationStyle = PLAIN) -> None:
         self._legs = plan_legs(scene, manner)
         self._ends = np.cumsum([leg.duration for leg in self._legs])
         self.duration = float(self._ends[-1])
@@ -140,12 +140,12 @@ class Expert:
         weight = position - index
         return (1 - weight) * self._targets[index] + weight * self._targets[index + 1]
 
-    def leg(self, time: float) -> Leg:
+    def leg(self, time: float) -> Segment:
         """The leg that is under way at ``time`` (s)."""
         return self._legs[min(int(np.searchsorted(self._ends, time, side="right")), len(self._legs) - 1)]
 
 
-def plan_legs(scene: Scene, manner: Manner = PLAIN) -> list[Leg]:
+def plan_legs(scene: Scene, manner: DemonstrationStyle = PLAIN) -> list[Segment]:
     """The whole task, from the rest pose and back to it."""
     grasp, around = grasp_grips(scene, manner)
     place = place_grip(scene, manner)
@@ -155,20 +155,22 @@ def plan_legs(scene: Scene, manner: Manner = PLAIN) -> list[Leg]:
     away = replace(over, gripper=RELEASE)
     pick, last = _pick_legs(manner, hover, around, grasp)
     legs = [
-        Leg("approach", 1.7 / manner.pace, rest, inverse_kinematics(hover.as_array()), in_joints=True),
+        Segment("approach", 1.7 / manner.pace, rest, inverse_kinematics(hover.as_array()), in_joints=True),
         *pick,
         _leg("carry", 1.4 / manner.pace, last, over, 0.15),
         _leg("pause", manner.pause_at_box, over, over, 0.15),
         _leg("lower", 0.6 / manner.care, over, place, 0.15),
         _leg("open", 0.4 / manner.care, place, replace(place, gripper=RELEASE), 0.15),
         _leg("leave", 0.5 / manner.care, replace(place, gripper=RELEASE), away, 0.4),
-        Leg("return", 1.6 / manner.pace, inverse_kinematics(away.as_array()), rest, in_joints=True),
-        Leg("rest", 0.2, rest, rest, in_joints=True),
+        Segment("return", 1.6 / manner.pace, inverse_kinematics(away.as_array()), rest, in_joints=True),
+        Segment("rest", 0.2, rest, rest, in_joints=True),
     ]
     return [leg for leg in legs if leg.duration > 0]
 
 
-def _pick_legs(manner: Manner, hover: Grip, around: Grip, grasp: Grip) -> tuple[list[Leg], Grip]:
+def _pick_legs(
+    manner: DemonstrationStyle, hover: GraspPose, around: GraspPose, grasp: GraspPose
+) -> tuple[list[Segment], GraspPose]:
     """From over the handle until it is lifted, and the grip that this ends with."""
     care, squeezed = manner.care, replace(grasp, gripper=GRIP)
     lifted = replace(squeezed, height=manner.carry, pitch=RAISED_PITCH)
@@ -192,18 +194,18 @@ def _pick_legs(manner: Manner, hover: Grip, around: Grip, grasp: Grip) -> tuple[
     return legs, lifted
 
 
-def _leg(name: str, duration: float, start: Grip, end: Grip, noise: float) -> Leg:
-    return Leg(name, duration, start.as_array(), end.as_array(), noise=noise)
+def _leg(name: str, duration: float, start: GraspPose, end: GraspPose, noise: float) -> Segment:
+    return Segment(name, duration, start.as_array(), end.as_array(), noise=noise)
 
 
-def _shifted(grip: Grip, shift: tuple[float, float]) -> Grip:
+def _shifted(grip: GraspPose, shift: tuple[float, float]) -> GraspPose:
     """``grip`` moved by ``shift`` (m, base frame) and still turned as it was on the table."""
     x, y = grip.radius * np.cos(grip.azimuth) + shift[0], grip.radius * np.sin(grip.azimuth) + shift[1]
     azimuth = float(np.arctan2(y, x))
     return replace(grip, azimuth=azimuth, radius=float(np.hypot(x, y)), roll=grip.roll + grip.azimuth - azimuth)
 
 
-def grasp_grips(scene: Scene, manner: Manner = PLAIN) -> tuple[Grip, Grip]:
+def grasp_grips(scene: Scene, manner: DemonstrationStyle = PLAIN) -> tuple[GraspPose, GraspPose]:
     """Jaws about to squeeze the handle, and jaws open around it with the fixed jaw held clear."""
     middle = np.array(scene.tool_position)
     turn, backwards = _turn(scene, manner)
@@ -214,12 +216,12 @@ def grasp_grips(scene: Scene, manner: Manner = PLAIN) -> tuple[Grip, Grip]:
     handle = middle + manner.grasp_shift * np.array([np.cos(scene.tool_yaw), np.sin(scene.tool_yaw)])
     # The handle is driven to the fixed jaw, so the gripper ends where that jaw touches it.
     offset = _handle_in_jaws(scene)
-    closed = _grip_at(handle, across, offset, GRASP_HEIGHT, GRIP)
-    around = _grip_at(handle, across, offset + CLEARANCE, GRASP_HEIGHT, OPEN)
+    closed = _grasp_pose_at(handle, across, offset, GRASP_HEIGHT, GRIP)
+    around = _grasp_pose_at(handle, across, offset + CLEARANCE, GRASP_HEIGHT, OPEN)
     return closed, around
 
 
-def _turn(scene: Scene, manner: Manner) -> tuple[float, bool]:
+def _turn(scene: Scene, manner: DemonstrationStyle) -> tuple[float, bool]:
     """The tool's turn (rad) away from lying across the arm with its tip to the left, and whether the handle is taken
     the other way round."""
     x, y = np.array(scene.tool_position) - PAN_AXIS
@@ -228,13 +230,13 @@ def _turn(scene: Scene, manner: Manner) -> tuple[float, bool]:
     return turn, abs(turn) > manner.turn_limit
 
 
-def place_grip(scene: Scene, manner: Manner = PLAIN) -> Grip:
+def place_grip(scene: Scene, manner: DemonstrationStyle = PLAIN) -> GraspPose:
     """Tool held just over the bottom of the box, along its length and in its middle, jaws still closed."""
     across, along = (np.array([np.cos(yaw), np.sin(yaw)]) for yaw in (scene.box_yaw, scene.box_yaw + np.pi / 2))
     towards_tip = -along if _turn(scene, manner)[1] else along
     middle = np.array(scene.box_position) + manner.place_shift[0] * across + manner.place_shift[1] * along
     handle = middle + towards_tip * (manner.grasp_shift - sum(scene.tool_ends) / 2)
-    return _grip_at(handle, scene.box_yaw, _handle_in_jaws(scene), RELEASE_HEIGHT, GRIP)
+    return _grasp_pose_at(handle, scene.box_yaw, _handle_in_jaws(scene), RELEASE_HEIGHT, GRIP)
 
 
 def _handle_in_jaws(scene: Scene) -> float:
@@ -242,10 +244,10 @@ def _handle_in_jaws(scene: Scene) -> float:
     return TOOL_CENTER_POINT[0] + scene.tool_radius
 
 
-def _grip_at(handle: np.ndarray, across: float, offset: float, height: float, gripper: float) -> Grip:
+def _grasp_pose_at(handle: np.ndarray, across: float, offset: float, height: float, gripper: float) -> GraspPose:
     """Gripper pointing down, jaws opening towards ``across`` (rad in the base frame), the handle ``offset`` from the
     roll axis in that direction."""
     center = handle - offset * np.array([np.cos(across), np.sin(across)]) - PAN_AXIS
     azimuth = float(np.arctan2(center[1], center[0]))
     roll = (across - azimuth + np.pi) % (2 * np.pi) - np.pi - _ROLL_OFFSET
-    return Grip(azimuth, float(np.hypot(*center)), height, np.pi / 2, float(roll), gripper)
+    return GraspPose(azimuth, float(np.hypot(*center)), height, np.pi / 2, float(roll), gripper)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from prana_ros.so101.figures import JOINT_NAMES, JOINTS
+from prana_ros.so101.model import JOINT_NAMES, JOINTS
 
 SPEED = 1.5
 """Highest speed of the hand, rad/s."""

@@ -12,7 +12,7 @@ import mujoco
 import numpy as np
 
 from prana_ros.simulation.scene import BOX_HEIGHT, BOX_INNER, BOX_WALL, TOOL_BACK, TOOL_RADIUS, TOOL_TIP
-from prana_ros.so101.figures import ACTUATOR, GRIPPER_ROTATION, JOINTS, LINKS, TOOL_CENTER_POINT, Joint, Link
+from prana_ros.so101.model import ACTUATOR, GRIPPER_ROTATION, JOINTS, LINKS, TOOL_CENTER_POINT, Joint, Link
 
 Vector = Sequence[float] | np.ndarray
 
@@ -26,7 +26,7 @@ TABLE_CAMERA_TARGET = (0.17, -0.02, 0.03)
 
 _PLASTIC, _PALE, _SERVO, _JAW = "0.95 0.60 0.14 1", "0.93 0.92 0.88 1", "0.13 0.13 0.15 1", "0.97 0.70 0.20 1"
 
-# Shapes of each link: type, half sizes (cylinder: radius, half height), position, colour; mm in the link's frame.
+# Shapes of each link: type, half sizes (cylinder: radius, half height), position, color; mm in the link's frame.
 _Shape = tuple[str, Sequence[float], Sequence[float], str]
 _SHAPES: dict[str, list[_Shape]] = {
     "base": [

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from prana_ros.so101.figures import JOINTS
+from prana_ros.so101.model import JOINTS
 
 TRAINING_SEEDS = 1_000_000
 """Demonstrations use seeds from here upwards; everything below is for evaluation, so no episode is seen twice."""
@@ -28,7 +28,7 @@ Color = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that differs between episodes. Metres and radians in the base frame, colours 0..1."""
+    """Everything that differs between episodes. Meters and radians in the base frame, colors 0..1."""
 
     seed: int
     tool_position: tuple[float, float]
@@ -118,7 +118,7 @@ SHIFTED = replace(
     tool_length=(0.75, 0.92),
     tool_thickness=(1.08, 1.25),
 )
-"""A short, thick screwdriver in a faded colour, a green box on a bluish table in dim light, and a camera that stands
+"""A short, thick screwdriver in a faded color, a green box on a bluish table in dim light, and a camera that stands
 twice as far off as in hard scenes: for reporting only."""
 DISTRIBUTIONS = {distribution.name: distribution for distribution in (STANDARD, HARD, SHIFTED)}
 

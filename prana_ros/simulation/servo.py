@@ -11,7 +11,7 @@ import math
 
 from prana_ros.simulation import registers as r
 from prana_ros.simulation.registers import ErrorBits, Register
-from prana_ros.so101.figures import ACTUATOR
+from prana_ros.so101.model import ACTUATOR
 
 RADIANS_PER_COUNT = 2.0 * math.pi / r.COUNTS_PER_TURN
 STALL_CURRENT = 2.7
@@ -260,7 +260,7 @@ class Servo:
         self._speed = 0.0
 
     def _torque_written(self) -> None:
-        """A write to TORQUE_ENABLE centres the servo or switches it, and ends a protection."""
+        """A write to TORQUE_ENABLE centers the servo or switches it, and ends a protection."""
         if self._memory[r.TORQUE_ENABLE.address] == CENTER_COMMAND:
             self._put(r.TORQUE_ENABLE, 0)
             self._center(r.COUNTS_PER_TURN // 2)

@@ -13,12 +13,12 @@ import threading
 import time
 import tty
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
+from prana_ros.simulation.faults import Faults
 from prana_ros.simulation.hand import Hand
 from prana_ros.simulation.instructions import (
     BROADCAST,
@@ -81,22 +81,6 @@ def _with_hand(commands: Commands, hand: Hand, position: np.ndarray, dt: float) 
         (True,) * len(driving),
         tuple(fraction if drives else 1.0 for fraction, drives in zip(fractions, driving, strict=True)),
     )
-
-
-@dataclass
-class Faults:
-    """What goes wrong on the line, for tests: each count is of answers to come and goes down to 0.
-
-    Attributes:
-        drop: answers that never arrive.
-        corrupt: answers with one bit turned.
-        late: answers that arrive ``lateness`` seconds late.
-    """
-
-    drop: int = 0
-    corrupt: int = 0
-    late: int = 0
-    lateness: float = 0.1
 
 
 class ServoBus:

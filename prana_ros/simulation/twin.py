@@ -207,8 +207,8 @@ def measure_real_time_factor(
 
     Args:
         scene: what the cameras see.
-        camera_size: width and height of the pictures.
-        camera_fps: pictures per simulated second of each camera; 0 for none.
+        camera_size: width and height of the images.
+        camera_fps: images per simulated second of each camera; 0 for none.
         arms: number of arms.
         duration: simulated seconds to run.
 
@@ -222,7 +222,7 @@ def measure_real_time_factor(
         steps = max(1, round(duration / world.timestep))
         frames = round(duration * camera_fps)
         if frames:
-            # Making the renderer takes longer than many pictures.
+            # Making the renderer takes longer than many images.
             world.render(CAMERAS[0])
         start = time.perf_counter()
         for _ in range(steps):

@@ -1,4 +1,4 @@
-"""The twin's cameras: pictures on an exact time grid, drawn beside the physics."""
+"""The twin's cameras: images on an exact time grid, drawn beside the physics."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -12,13 +12,13 @@ Clock = Callable[[int, int], int]
 """Stamp (ns) of a state, from its simulated time and the monotonic time it is due at (ns)."""
 
 FrameSink = Callable[[str, np.ndarray, int], None]
-"""Takes a camera's name, its picture (height, width, 3) uint8 RGB, and the stamp (ns); called by the drawing thread."""
+"""Takes a camera's name, its image (height, width, 3) uint8 RGB, and the stamp (ns); called by the drawing thread."""
 
 
 class TwinCameras:
     """Draws every camera at the stamps k / fps.
 
-    The physics thread takes a snapshot when a grid point has come, a thread of its own draws it. A picture that is
+    The physics thread takes a snapshot when a grid point has come, a thread of its own draws it. An image that is
     due while the last ones are still being drawn is left out: what is published always shows the time it is
     stamped with.
 
@@ -105,7 +105,7 @@ class TwinCameras:
             self._ready.set()
 
     def _next(self) -> tuple[int, Snapshot] | None:
-        """Wait for the next picture to draw; None when it is time to stop."""
+        """Wait for the next image to draw; None when it is time to stop."""
         with self._wake:
             self._wake.wait_for(lambda: self._stopping or self._due is not None)
             if self._stopping:

@@ -1,7 +1,7 @@
 """The simulated world: arms, screwdriver, box and cameras, stepped in 2 ms steps.
 
 One thread may step while others read joints or take snapshots: every access to the physics takes the world's lock,
-and a picture is drawn from a snapshot, so that drawing never holds up the physics.
+and an image is drawn from a snapshot, so that drawing never holds up the physics.
 """
 
 import threading
@@ -12,20 +12,20 @@ import mujoco
 import numpy as np
 
 from prana_ros.simulation.arm import SimulatedArm
-from prana_ros.simulation.layout import Layout
 from prana_ros.simulation.mjcf import SECOND_ARM, TIMESTEP, build_mjcf
 from prana_ros.simulation.scene import Scene
+from prana_ros.simulation.scene_applier import SceneApplier
 from prana_ros.simulation.task import TaskState, task_state
-from prana_ros.so101.figures import REST_POSE
+from prana_ros.so101.model import REST_POSE
 
 CAMERAS = ("table", "wrist")
 CAMERA_SIZE = (320, 240)
-"""Width and height of their pictures in the datasets that are recorded here."""
+"""Width and height of their images in the datasets that are recorded here."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a picture is drawn from: all positions (MuJoCo's qpos) at a simulated time (s)."""
+    """What an image is drawn from: all positions (MuJoCo's qpos) at a simulated time (s)."""
 
     time: float
     positions: np.ndarray
@@ -34,7 +34,7 @@ class Snapshot:
 class World:
     """A table with one or two SO-101 arms. ``arms[0]`` does the task; its properties are offered here too.
 
-    ``camera_size`` is (width, height) of every picture. Pictures must be drawn by one thread only, the first that
+    ``camera_size`` is (width, height) of every image. Images must be drawn by one thread only, the first that
     calls ``render``; everything else may be called from any thread.
     """
 
@@ -43,7 +43,7 @@ class World:
         self.camera_size = camera_size
         self._model = mujoco.MjModel.from_xml_string(build_mjcf(arms))
         self._data = mujoco.MjData(self._model)
-        self._layout = Layout(self._model)
+        self._layout = SceneApplier(self._model)
         self._drawn = mujoco.MjData(self._model)
         self._renderer: mujoco.Renderer | None = None
         prefixes = ("", SECOND_ARM)[:arms]
@@ -138,7 +138,7 @@ class World:
             return Snapshot(self._data.time, self._data.qpos.copy())
 
     def render(self, camera: str, snapshot: Snapshot | None = None) -> np.ndarray:
-        """Picture of ``table`` or ``wrist``: (height, width, 3) uint8 RGB, of the snapshot or of now."""
+        """Image of ``table`` or ``wrist``: (height, width, 3) uint8 RGB, of the snapshot or of now."""
         names = [self._model.camera(index).name for index in range(self._model.ncam)]
         if camera not in names:
             raise ValueError(f"unknown camera {camera!r}: the twin has {', '.join(names)}")
@@ -146,7 +146,7 @@ class World:
         if self._renderer is None:
             width, height = self.camera_size
             self._renderer = mujoco.Renderer(self._model, height, width)
-        with self.lock:  # a reset changes colours and lights of the model that is read here
+        with self.lock:  # a reset changes colors and lights of the model that is read here
             self._drawn.qpos[:] = snapshot.positions
             mujoco.mj_kinematics(self._model, self._drawn)
             mujoco.mj_camlight(self._model, self._drawn)

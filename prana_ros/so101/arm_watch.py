@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from prana_ros.so101.bus import ArmReading
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.stop_ladder import StopReason
 
 VOLTAGE_BIT, ANGLE_BIT, OVERHEAT_BIT, OVERCURRENT_BIT, OVERLOAD_BIT = 1, 2, 4, 8, 32

@@ -23,7 +23,7 @@ from lerobot.motors.feetech import FeetechMotorsBus
 
 from prana_ros.so101 import servo_check, status_block
 from prana_ros.so101.bus_errors import BusError, CommunicationError, PortLostError
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.port_lock import PortError, PortLock
 from prana_ros.so101.servo_check import MODEL
 from prana_ros.so101.status_block import OVERHEAD, PACKET_LENGTH, StatusBlock, StatusError, data_of, is_valid
@@ -95,7 +95,7 @@ class ArmBus:
         zero, slope = encoder_map(self.calibration)
         self._zero, self._slope = zero, slope
         # Orders in which the servos are asked. After a failed transaction the next one follows, so that the answers to
-        # the failed one, should they still come, are recognised by their order even if all of them come together.
+        # the failed one, should they still come, are recognized by their order even if all of them come together.
         self._orders = itertools.cycle(itertools.permutations(range(len(JOINT_NAMES))))
         self._order = np.array(next(self._orders))
         motors = [self.calibration[name] for name in JOINT_NAMES]

@@ -16,7 +16,7 @@ from lerobot.motors import MotorCalibration
 from lerobot.utils.constants import HF_LEROBOT_CALIBRATION, ROBOTS
 from numpy.typing import NDArray
 
-from prana_ros.so101.figures import JOINT_NAMES, JOINTS, Joint
+from prana_ros.so101.model import JOINT_NAMES, JOINTS, Joint
 from prana_ros.so101.units import COUNTS_PER_TURN, counts_to_radians
 
 __all__ = [

@@ -14,8 +14,8 @@ import numpy as np
 
 from prana_ros.so101.arm_watch import OVERLOAD_BITS, ArmWatch, WatchLimits
 from prana_ros.so101.bus import ArmBus, ArmReading, BusError, CommunicationError
-from prana_ros.so101.driver_state import Counters, DriverSettings, DriverState, Mode, RefusedError
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.driver_state import Counters, DriverMode, DriverSettings, DriverState, RefusedError
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.motion import Motion, motion_limits
 from prana_ros.so101.motor_torque import MotorTorque
 from prana_ros.so101.ownership import Ownership
@@ -410,13 +410,13 @@ class ArmDriver:
         if not self._active:
             raise RefusedError(f"{what} is refused: the driver is not active.")
 
-    def _mode(self, now_ns: int) -> Mode:
+    def _mode(self, now_ns: int) -> DriverMode:
         if not self._torque.any:
-            return Mode.LIMP
+            return DriverMode.TORQUE_OFF
         if not self._torque.all:
-            return Mode.PARTLY_LIMP
+            return DriverMode.TORQUE_PARTLY_OFF
         if self._ladder.in_force and not self._motion.returning:
-            return Mode.STOPPED
+            return DriverMode.STOPPED
         if now_ns >= self._motion.end_ns:
-            return Mode.RETURNING if self._ladder.in_force else Mode.HOLDING
-        return Mode.RETURNING if self._motion.returning else Mode.FOLLOWING
+            return DriverMode.RETURNING if self._ladder.in_force else DriverMode.HOLDING
+        return DriverMode.RETURNING if self._motion.returning else DriverMode.FOLLOWING

@@ -6,19 +6,19 @@ from enum import IntEnum
 import numpy as np
 
 from prana_ros.so101.bus import ArmReading
-from prana_ros.so101.figures import REST_POSE
+from prana_ros.so101.model import REST_POSE
 from prana_ros.so101.stop_ladder import StopReason
 
 
-class Mode(IntEnum):
+class DriverMode(IntEnum):
     """What the driver does with the arm; the values are those of ``prana_msgs/ArmState``."""
 
-    LIMP = 0
+    TORQUE_OFF = 0
     HOLDING = 1
     FOLLOWING = 2
     RETURNING = 3
     STOPPED = 4
-    PARTLY_LIMP = 5
+    TORQUE_PARTLY_OFF = 5
 
 
 class RefusedError(ValueError):
@@ -56,7 +56,7 @@ class Counters:
 class DriverState:
     """A snapshot for reports; ``reading`` is None until the first one."""
 
-    mode: Mode
+    mode: DriverMode
     stop_reason: StopReason
     stop_message: str
     owner: str

@@ -9,7 +9,7 @@ far as the load demands and no further, so the object stays held.
 import math
 from dataclasses import dataclass
 
-from prana_ros.so101.figures import ACTUATOR, GRIPPER_TORQUE_FRACTION
+from prana_ros.so101.model import ACTUATOR, GRIPPER_TORQUE_FRACTION
 from prana_ros.so101.servo_settings import GRIPPER_OVERLOAD
 
 EASY_LOAD = 0.8 * GRIPPER_OVERLOAD

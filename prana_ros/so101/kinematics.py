@@ -9,22 +9,22 @@ Modelling, Planning and Control, §3.1).
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from prana_ros.so101.figures import GRIPPER_ROTATION, JAW_GAP, JOINTS, TOOL_CENTER_POINT
+from prana_ros.so101.model import GRIPPER_ROTATION, JAW_GAP, JOINTS, TOOL_CENTER_POINT
 
 Array = NDArray[np.float64]
 
 ARM_JOINTS = 5
-"""The first five joints move the tool centre point; the sixth, ``gripper``, only moves the jaw."""
+"""The first five joints move the tool center point; the sixth, ``gripper``, only moves the jaw."""
 
 
 def forward(q: ArrayLike) -> Array:
-    """Pose of ``gripper_frame`` (the tool centre point) in the base frame.
+    """Pose of ``gripper_frame`` (the tool center point) in the base frame.
 
     Args:
         q: joint angles (..., 6) in rad; (..., 5) will do, since the gripper's angle does not move the frame.
 
     Returns:
-        Homogeneous transforms base ← gripper_frame (..., 4, 4), in metres.
+        Homogeneous transforms base ← gripper_frame (..., 4, 4), in meters.
 
     Raises:
         ValueError: if the last dimension is neither 5 nor 6.
@@ -54,7 +54,7 @@ def link_frames(q: ArrayLike) -> dict[str, Array]:
 
 
 def jacobian(q: ArrayLike) -> Array:
-    """Geometric Jacobian of the tool centre point, in the base frame.
+    """Geometric Jacobian of the tool center point, in the base frame.
 
     Args:
         q: joint angles (..., 6) in rad; (..., 5) will do.

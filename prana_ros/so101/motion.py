@@ -8,12 +8,12 @@ from prana_ros.so101.arm_watch import OVERLOAD_BITS
 from prana_ros.so101.bus import ArmReading
 from prana_ros.so101.calibration import MotorCalibration, position_range
 from prana_ros.so101.driver_state import DriverSettings
-from prana_ros.so101.figures import JOINT_NAMES
 from prana_ros.so101.grip_guard import GripGuard
 from prana_ros.so101.kinematics import position_limits
 from prana_ros.so101.limits import Limiter, Limits
-from prana_ros.so101.player import Player
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.trajectory import NANOSECONDS, Trajectory
+from prana_ros.so101.trajectory_sampler import TrajectorySampler
 
 GRIPPER = JOINT_NAMES.index("gripper")
 REST_SLACK = 0.1
@@ -37,7 +37,7 @@ class Motion:
         self._period = 1.0 / rate
         self._rest_velocity = rest_velocity
         self._limiter = Limiter(limits)
-        self._player = Player(np.zeros(len(JOINT_NAMES)))
+        self._player = TrajectorySampler(np.zeros(len(JOINT_NAMES)))
         self._grip = GripGuard()
         self._last_ns: int | None = None
 

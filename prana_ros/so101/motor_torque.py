@@ -6,7 +6,7 @@ import numpy as np
 
 from prana_ros.so101.bus import ArmBus, ArmReading
 from prana_ros.so101.driver_state import RefusedError
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.reading_check import readings_outside
 
 QUESTION_PERIOD = 0.08

@@ -55,11 +55,11 @@ class Ownership:
             raise OwnershipError(f"The arm belongs to '{self.owner}'; the trajectory came from {sender}.")
 
     def heard(self, now: float) -> None:
-        """The owner gave a sign of life."""
+        """The owner gave a heartbeat."""
         self._heard = now
 
     def silence(self, now: float) -> float:
-        """Seconds since the last sign of life."""
+        """Seconds since the last heartbeat."""
         return now - self._heard
 
     def is_lost(self, now: float) -> bool:

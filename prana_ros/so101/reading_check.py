@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 from lerobot.motors import MotorCalibration
 
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.units import COUNTS_PER_TURN
 
 SLACK = 12

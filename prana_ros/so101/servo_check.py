@@ -11,7 +11,7 @@ from lerobot.motors.feetech import FeetechMotorsBus
 
 from prana_ros.so101.bus_errors import BusError, CommunicationError
 from prana_ros.so101.bus_scan import SILENCE, Line, explain_silence
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.servo_settings import MULTI_TURN_BIT, calibration_settings, settings_of
 from prana_ros.so101.units import Calibration
 

@@ -7,7 +7,7 @@ printed parts and the servos.
 
 from dataclasses import dataclass
 
-from prana_ros.so101.figures import Vector
+from prana_ros.so101.model import Vector
 
 PRINTED = "printed"
 SERVO = "servo"
@@ -21,7 +21,7 @@ COLORS: dict[str, tuple[float, float, float, float]] = {
 
 @dataclass(frozen=True)
 class Box:
-    """A box along the axes of its link's frame: its centre and its whole edge lengths."""
+    """A box along the axes of its link's frame: its center and its whole edge lengths."""
 
     center: Vector
     size: Vector
@@ -30,7 +30,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Cylinder:
-    """A cylinder between the centres of its two ends."""
+    """A cylinder between the centers of its two ends."""
 
     start: Vector
     end: Vector

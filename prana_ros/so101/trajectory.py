@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 
 MAX_START_DELAY = 60.0
 """Seconds that a start may lie ahead: a stamp beyond it comes from another clock, and would hold the arm silently."""

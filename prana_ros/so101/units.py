@@ -20,7 +20,7 @@ import numpy as np
 from lerobot.motors import MotorCalibration
 from numpy.typing import ArrayLike, NDArray
 
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 
 Array = NDArray[np.float64]
 Calibration = Mapping[str, MotorCalibration]
@@ -85,8 +85,8 @@ def counts_to_lerobot(counts: ArrayLike, calibration: Calibration, units: Units 
     if units is Units.DEGREES:
         result = (counts - (lower + upper) / 2.0) * 360.0 / COUNTS_PER_TURN
     else:
-        centred = fraction * 200.0 - 100.0
-        result = np.where(reversed_, -centred, centred)
+        centerd = fraction * 200.0 - 100.0
+        result = np.where(reversed_, -centerd, centerd)
     percent = fraction * 100.0
     result[..., _GRIPPER] = np.where(reversed_, 100.0 - percent, percent)[..., _GRIPPER]
     return result
@@ -107,8 +107,8 @@ def lerobot_to_counts(a: ArrayLike, calibration: Calibration, units: Units = LER
     if units is Units.DEGREES:
         result = values * COUNTS_PER_TURN / 360.0 + (lower + upper) / 2.0
     else:
-        centred = np.clip(np.where(reversed_, -values, values), -100.0, 100.0)
-        result = (centred + 100.0) / 200.0 * (upper - lower) + lower
+        centerd = np.clip(np.where(reversed_, -values, values), -100.0, 100.0)
+        result = (centerd + 100.0) / 200.0 * (upper - lower) + lower
     percent = np.clip(np.where(reversed_, 100.0 - values, values), 0.0, 100.0)
     result[..., _GRIPPER] = (percent / 100.0 * (upper - lower) + lower)[..., _GRIPPER]
     return np.trunc(result).astype(np.int64)

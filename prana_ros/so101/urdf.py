@@ -11,7 +11,8 @@ from xml.etree.ElementTree import Element, SubElement
 import numpy as np
 from numpy.typing import ArrayLike
 
-from prana_ros.so101.figures import (
+from prana_ros.so101.kinematics import JOINT_AXES, JOINT_OFFSETS
+from prana_ros.so101.model import (
     ACTUATOR,
     GRIPPER_TORQUE_FRACTION,
     JOINTS,
@@ -20,7 +21,6 @@ from prana_ros.so101.figures import (
     Joint,
     Link,
 )
-from prana_ros.so101.kinematics import JOINT_AXES, JOINT_OFFSETS
 from prana_ros.so101.shapes import COLORS, SHAPES, Box, Cylinder
 
 ROBOT_NAME = "so101"
@@ -32,7 +32,7 @@ def robot_description() -> str:
     """The arm's URDF as XML text.
 
     Links: the massless root base_link, base, shoulder, upper_arm, lower_arm, wrist, gripper, jaw and the massless
-    gripper_frame at the tool centre point. Joints are named as in ``JOINT_NAMES``; limits are the mechanical ones,
+    gripper_frame at the tool center point. Joints are named as in ``JOINT_NAMES``; limits are the mechanical ones,
     effort in N·m and velocity in rad/s those of the servo (stall torque, and stall torque over damping, its speed
     without load).
     """
@@ -68,7 +68,7 @@ def _link(link: Link) -> Element:
 
 
 def _center_of_mass(link: Link) -> np.ndarray:
-    """The centre of mass in the link's frame: the table gives the jaw's in the gripper frame."""
+    """The center of mass in the link's frame: the table gives the jaw's in the gripper frame."""
     center = np.array(link.center_of_mass)
     if link.name == "jaw":
         pivot = next(joint.origin for joint in JOINTS if joint.child == "jaw")

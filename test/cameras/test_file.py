@@ -1,4 +1,4 @@
-"""The file source: real pictures and videos, a clock under the test's control, and what goes wrong."""
+"""The file source: real images and videos, a clock under the test's control, and what goes wrong."""
 
 import itertools
 import wave
@@ -42,7 +42,7 @@ def noise(seed: int, height: int = 6, width: int = 8) -> np.ndarray:
 
 
 def write_video(path, levels, codec: str) -> None:
-    """A video of grey pictures, one level each, 64 x 48, at 5 fps."""
+    """A video of gray images, one level each, 64 x 48, at 5 fps."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=5)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
@@ -59,7 +59,7 @@ def opened(path, **settings) -> FrameSource:
 
 
 @pytest.mark.usefixtures("clock")
-def test_a_picture_is_shown_as_it_is(tmp_path):
+def test_an_image_is_shown_as_it_is(tmp_path):
     Image.fromarray(noise(1)).save(tmp_path / "a.png")
     source = opened(tmp_path / "a.png")
     assert source.size == (8, 6)
@@ -68,9 +68,9 @@ def test_a_picture_is_shown_as_it_is(tmp_path):
 
 
 @pytest.mark.usefixtures("clock")
-def test_grey_and_transparent_pictures_become_rgb(tmp_path):
-    Image.fromarray(np.full((4, 5), 77, np.uint8)).save(tmp_path / "grey.png")
-    np.testing.assert_array_equal(opened(tmp_path / "grey.png").read().image, np.full((4, 5, 3), 77))
+def test_gray_and_transparent_images_become_rgb(tmp_path):
+    Image.fromarray(np.full((4, 5), 77, np.uint8)).save(tmp_path / "gray.png")
+    np.testing.assert_array_equal(opened(tmp_path / "gray.png").read().image, np.full((4, 5, 3), 77))
     Image.new("RGBA", (5, 4), (10, 20, 30, 128)).save(tmp_path / "clear.png")
     assert opened(tmp_path / "clear.png").read().image[0, 0].tolist() == [10, 20, 30]
 
@@ -79,7 +79,7 @@ def test_grey_and_transparent_pictures_become_rgb(tmp_path):
 def test_a_folder_plays_by_number_and_starts_again(tmp_path):
     for number in (10, 2, 1):
         Image.fromarray(noise(number)).save(tmp_path / f"frame_{number}.png")
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     source = opened(tmp_path)
     for number in (1, 2, 10, 1, 2, 10, 1):
         np.testing.assert_array_equal(source.read().image, noise(number))
@@ -89,15 +89,15 @@ def test_a_folder_plays_by_number_and_starts_again(tmp_path):
 @pytest.mark.parametrize("codec", ["libx264", "libsvtav1"])
 def test_a_video_plays_every_frame_and_starts_again(tmp_path, codec):
     levels = [20, 60, 100, 140, 180, 220]
-    write_video(tmp_path / "film.mp4", levels, codec)
-    source = opened(tmp_path / "film.mp4")
+    write_video(tmp_path / "strip.mp4", levels, codec)
+    source = opened(tmp_path / "strip.mp4")
     assert source.size == (64, 48)
     shown = [source.read().image.mean() for _ in range(2 * len(levels) + 1)]
     np.testing.assert_allclose(shown, [*levels, *levels, levels[0]], atol=5)
 
 
 @pytest.mark.usefixtures("clock")
-def test_pictures_are_scaled_to_the_size_asked_for_or_to_the_first(tmp_path):
+def test_images_are_scaled_to_the_size_asked_for_or_to_the_first(tmp_path):
     Image.fromarray(np.full((6, 8, 3), 50, np.uint8)).save(tmp_path / "1.png")
     Image.fromarray(np.full((12, 4, 3), 90, np.uint8)).save(tmp_path / "2.png")
     source = opened(tmp_path)
@@ -111,7 +111,7 @@ def test_pictures_are_scaled_to_the_size_asked_for_or_to_the_first(tmp_path):
 
 
 def test_scaling_down_averages(tmp_path):
-    """A chessboard of single pixels becomes grey: no pixel is simply left out."""
+    """A chessboard of single pixels becomes gray: no pixel is simply left out."""
     board = np.indices((40, 40)).sum(axis=0) % 2 * 255
     Image.fromarray(np.repeat(board[:, :, None], 3, axis=2).astype(np.uint8)).save(tmp_path / "a.png")
     image = opened(tmp_path / "a.png", width=10, height=10).read().image
@@ -152,7 +152,7 @@ def test_a_source_can_be_closed_and_opened_again(tmp_path, clock):
 
 
 @pytest.mark.usefixtures("clock")
-def test_a_picture_that_disappears_is_an_error_and_its_return_cures_it(tmp_path):
+def test_an_image_that_disappears_is_an_error_and_its_return_cures_it(tmp_path):
     for number in (1, 2):
         Image.fromarray(noise(number)).save(tmp_path / f"{number}.png")
     source = opened(tmp_path)
@@ -179,10 +179,10 @@ def test_what_cannot_be_played_is_refused_in_one_sentence(tmp_path):
     assert "There is no file" in refusal(tmp_path / "nothing.png")
     folder = tmp_path / "empty"
     folder.mkdir()
-    assert "has no picture to play; pictures end in .bmp, .jpeg" in refusal(folder)
+    assert "has no image to play; images end in .bmp, .jpeg" in refusal(folder)
     text = tmp_path / "text.png"
     text.write_text("hello")
-    assert "is not a picture" in refusal(text)
+    assert "is not an image" in refusal(text)
     cut = tmp_path / "cut.png"
     Image.fromarray(noise(1, 200, 200)).save(cut)
     cut.write_bytes(cut.read_bytes()[:5000])
@@ -199,4 +199,4 @@ def test_what_cannot_be_played_is_refused_in_one_sentence(tmp_path):
         file.setsampwidth(2)
         file.setframerate(8000)
         file.writeframes(bytes(1600))
-    assert "cannot be played as a video: it has no pictures" in refusal(sound)
+    assert "cannot be played as a video: it has no images" in refusal(sound)

@@ -87,7 +87,7 @@ def test_other_files_are_refused(tmp_path):
 
 @given(st.integers(2, 2000), st.integers(2, 2000), st.floats(10, 150))
 def test_the_field_of_view_ends_at_the_edges_of_the_image(width, height, fovy):
-    """Rays half the field of view up and down meet the outer edges of the first and last row, whose centres are at
+    """Rays half the field of view up and down meet the outer edges of the first and last row, whose centers are at
     0 and height - 1."""
     camera = pinhole(width, height, fovy)
     matrix = np.array(camera.camera_matrix).reshape(3, 3)
@@ -103,7 +103,7 @@ def test_the_field_of_view_ends_at_the_edges_of_the_image(width, height, fovy):
 
 @pytest.mark.parametrize("point", [(0.0, 0.0), (0.25, 0.0), (-0.4, 0.3), (0.1, -0.35)])
 def test_a_drawn_ball_is_where_the_ideal_camera_sees_it(point):
-    """MuJoCo draws a small ball; the middle of its pixels is the projection of its centre (camera: x right, y down)."""
+    """MuJoCo draws a small ball; the middle of its pixels is the projection of its center (camera: x right, y down)."""
     x, y = point
     model = mujoco.MjModel.from_xml_string(f"""
         <mujoco><worldbody>

@@ -45,10 +45,10 @@ def test_a_folder_plays_at_the_size_and_rate_asked_for(folder):
     assert (table.width, table.height, table.fps) == (16, 12, 50)
 
 
-def test_async_read_gives_each_picture_once_and_read_latest_at_once(folder):
+def test_async_read_gives_each_image_once_and_read_latest_at_once(folder):
     with camera(folder, fps=2) as table:
         first = table.read()
-        with pytest.raises(TimeoutError, match=r"No picture came from .* within 50 ms"):
+        with pytest.raises(TimeoutError, match=r"No image came from .* within 50 ms"):
             table.async_read(timeout_ms=50)
         np.testing.assert_array_equal(table.read_latest(), first)
         assert (table.async_read(timeout_ms=2000) != first).all()
@@ -70,14 +70,14 @@ def test_connecting_is_checked_as_in_lerobots_cameras(folder):
     table.disconnect()
 
 
-def test_a_picture_that_disappears_is_said_by_every_read(folder):
+def test_an_image_that_disappears_is_said_by_every_read(folder):
     table = camera(folder)
     table.connect()
     for file in folder.iterdir():
         file.unlink()
     end = time.monotonic() + 30
     with contextlib.suppress(CameraError):
-        while time.monotonic() < end:  # the pictures that were read before
+        while time.monotonic() < end:  # the images that were read before
             table.read()
     for use in (table.read, table.async_read, table.read_latest):
         with pytest.raises(CameraError, match="cannot be read"):
@@ -97,17 +97,17 @@ def test_what_cannot_be_a_camera_is_refused(folder):
 
 
 @pytest.mark.parametrize(("rotation", "corner"), [(0, (0, 0)), (90, (0, -1)), (180, (-1, -1)), (-90, (-1, 0))])
-def test_pictures_are_turned_clockwise_as_lerobots_cameras_turn_them(tmp_path, rotation, corner):
-    picture = np.zeros((12, 16, 3), np.uint8)
-    picture[:4, :4] = 255
-    Image.fromarray(picture).save(tmp_path / "bright_corner.png")
+def test_images_are_turned_clockwise_as_lerobots_cameras_turn_them(tmp_path, rotation, corner):
+    image = np.zeros((12, 16, 3), np.uint8)
+    image[:4, :4] = 255
+    Image.fromarray(image).save(tmp_path / "bright_corner.png")
     width, height = (12, 16) if rotation in (90, -90) else (16, 12)
     with camera(tmp_path / "bright_corner.png", rotation=rotation, width=width, height=height) as table:
         turned = table.read()
         assert turned.shape == (height, width, 3)
         assert (table.width, table.height) == (width, height)
     assert (turned[corner] == 255).all()
-    assert turned.sum() == picture.sum()
+    assert turned.sum() == image.sum()
 
 
 PROGRAM = """
@@ -131,11 +131,11 @@ def test_a_program_that_forgets_to_disconnect_ends_cleanly(processes, tmp_path):
     assert "12 channels" in process.output
 
 
-def test_the_twins_pictures_are_shown_as_they_come(tmp_path):
+def test_the_twins_images_are_shown_as_they_come(tmp_path):
     writer = SharedFrameWriter(tmp_path / "arm.frames", 16, 12)
     table = camera(tmp_path / "arm.frames")
     table.connect(warmup=False)
-    with pytest.raises(TimeoutError, match="No picture came"):
+    with pytest.raises(TimeoutError, match="No image came"):
         table.read_latest()
     writer.write(np.full((12, 16, 3), 77, np.uint8), time.monotonic_ns())
     assert (table.async_read(timeout_ms=2000) == 77).all()

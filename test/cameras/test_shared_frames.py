@@ -1,4 +1,4 @@
-"""Pictures from one process to another: nothing torn, nothing old, and what goes wrong."""
+"""Images from one process to another: nothing torn, nothing old, and what goes wrong."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ from prana_ros.cameras.source import CameraError
 
 WIDTH, HEIGHT = 320, 240
 
-# Writes one-coloured pictures as fast as it can; the stamp says which colour.
+# Writes one-colored images as fast as it can; the stamp says which color.
 WRITE_FOR_EVER = """
 import sys
 from pathlib import Path
@@ -35,7 +35,7 @@ def path(tmp_path):
     return tmp_path / "arm_table.frames"
 
 
-def grey(level: int) -> np.ndarray:
+def gray(level: int) -> np.ndarray:
     return np.full((HEIGHT, WIDTH, 3), level, np.uint8)
 
 
@@ -45,20 +45,20 @@ def opened(path, **size) -> SharedFrameSource:
     return source
 
 
-def test_a_picture_comes_with_its_stamp_and_only_once(path, monkeypatch):
+def test_an_image_comes_with_its_stamp_and_only_once(path, monkeypatch):
     monkeypatch.setattr(shared_frames, "TIMEOUT", 0.05)
     writer = SharedFrameWriter(path, WIDTH, HEIGHT)
     image = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-    writer.write(grey(7), 5)
+    writer.write(gray(7), 5)
     source = opened(path, width=WIDTH, height=HEIGHT)
     assert source.size == (WIDTH, HEIGHT)
-    with pytest.raises(CameraError, match=r"No picture came from .*arm_table.frames for 0.05 s"):
+    with pytest.raises(CameraError, match=r"No image came from .*arm_table.frames for 0.05 s"):
         source.read()  # the one that was there before is old
     writer.write(image, 1234)
     frame = source.read()
     assert frame.stamp_ns == 1234
     np.testing.assert_array_equal(frame.image, image)
-    writer.write(grey(9), 1235)
+    writer.write(gray(9), 1235)
     np.testing.assert_array_equal(frame.image, image)
     assert source.read().stamp_ns == 1235
     with pytest.raises(CameraError, match="has its writer ended"):
@@ -68,7 +68,7 @@ def test_a_picture_comes_with_its_stamp_and_only_once(path, monkeypatch):
     assert not os.listdir(path.parent)
 
 
-def test_no_picture_is_torn_while_another_process_writes(path):
+def test_no_image_is_torn_while_another_process_writes(path):
     with subprocess.Popen([sys.executable, "-c", WRITE_FOR_EVER, str(path)], stdout=subprocess.PIPE) as writer:
         try:
             assert writer.stdout.readline() == b"ready\n"
@@ -88,7 +88,7 @@ def test_a_writer_that_was_replaced_leaves_the_file_to_the_next(path):
     second = SharedFrameWriter(path, WIDTH, HEIGHT)
     first.close()
     source = opened(path)
-    second.write(grey(3), 1)
+    second.write(gray(3), 1)
     assert (source.read().image == 3).all()
     second.close()
     assert not path.exists()
@@ -107,7 +107,7 @@ def test_a_file_that_has_no_room_is_refused_at_once_and_leaves_nothing(path, mon
 def test_a_writer_takes_only_its_own_size(path):
     writer = SharedFrameWriter(path, WIDTH, HEIGHT)
     with pytest.raises(ValueError, match=r"shape \(320, 240, 3\); it must have \(240, 320, 3\)"):
-        writer.write(grey(0).transpose(1, 0, 2), 0)
+        writer.write(gray(0).transpose(1, 0, 2), 0)
     writer.close()
 
 

@@ -16,7 +16,7 @@ from support.ros import wait_until
 from prana_msgs.action import RunPolicy
 from prana_msgs.msg import ArmState, ChunkReport
 from prana_ros.nodes import qos
-from prana_ros.so101.figures import REST_POSE
+from prana_ros.so101.model import REST_POSE
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -177,7 +177,7 @@ def test_options_that_no_graph_can_be_built_from_start_nothing(deploy, tmp_path)
 
 @pytest.fixture
 def on_arm(processes, deploy, policy, tmp_path):
-    """Start ``prana deploy`` on the port of a twin, as on that of an arm, with pictures as cameras."""
+    """Start ``prana deploy`` on the port of a twin, as on that of an arm, with images as cameras."""
     link = tmp_path / "ttyARM"
     twin = processes.python(*PRANA, "twin", "--link", link, "--robot-id", "test_arm")
     twin.wait_for("Ctrl-C ends the twin", timeout=120.0)
@@ -216,7 +216,7 @@ def test_a_dry_run_reports_plans_and_leaves_the_arm_where_it_is(on_arm, ros):
     reports = ros.collect("policy/chunk_report", ChunkReport, qos.REPORT)
     running.wait_for("^episode 1 of 1: timeout$", timeout=UP)
     assert {(report.published, report.reason) for report in reports.messages} == {(False, "dry run")}
-    assert {state.mode for state in states.messages} == {ArmState.MODE_LIMP}
+    assert {state.mode for state in states.messages} == {ArmState.MODE_TORQUE_OFF}
     assert commanded.messages == []
     running.must_end(0, within=200.0)
 
@@ -246,7 +246,7 @@ def test_a_camera_that_is_much_too_slow_is_refused_before_the_arm_has_torque(on_
         "^policy: cannot activate: Camera 'wrist' gives 1.0 images a second, .* set min_camera_rate below 0.4"
     )
     assert "'table'" not in running.output
-    assert {state.mode for state in states.messages} == {ArmState.MODE_LIMP}
+    assert {state.mode for state in states.messages} == {ArmState.MODE_TORQUE_OFF}
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_a_camera_that_is_much_too_slow_is_refused_before_the_arm_has_torque(on_
     [
         ({"port": "no_such_port"}, "so101_driver: cannot configure: .*no_such_port"),
         ({"robot-id": "stranger"}, "so101_driver: cannot configure: .*stranger"),
-        ({"cameras": "{table: {path: no_such_picture.png}}"}, "table: cannot configure: .*no_such_picture.png"),
+        ({"cameras": "{table: {path: no_such_image.png}}"}, "table: cannot configure: .*no_such_image.png"),
     ],
 )
 def test_what_a_node_refuses_is_one_sentence_of_that_node(on_arm, change, words):

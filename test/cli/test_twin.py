@@ -18,7 +18,7 @@ from support.lerobot_arms import be_patient, motors_bus
 from support.lerobot_commands import python_path
 
 from prana_ros.so101.calibration import position_range, read_calibration, twin_calibration
-from prana_ros.so101.figures import JOINTS
+from prana_ros.so101.model import JOINTS
 
 COMMAND = ("-c", "from prana_ros.cli import main; main()", "twin")
 

@@ -6,7 +6,7 @@ import pytest
 from support.episodes import episode, evaluation
 
 from prana_ros.evaluation.comparison import compare, compare_all
-from prana_ros.evaluation.summary import summarise
+from prana_ros.evaluation.summary import episode_metrics
 from prana_ros.evaluation.tables import comparison_table, policy_table
 
 
@@ -16,7 +16,7 @@ def test_the_summary_counts_every_outcome_and_times_successes_only():
         episode(1, duration=6.0),
         episode(2, "missed", duration=15.0, jerk=0.1, path_length=0.01, seam_steps=(0.5,)),
     ]
-    figures = summarise(episodes)
+    figures = episode_metrics(episodes)
     assert figures["outcomes"] == {
         "success": 2,
         "missed": 1,
@@ -33,7 +33,7 @@ def test_the_summary_counts_every_outcome_and_times_successes_only():
 
 
 def test_a_policy_that_never_succeeds_has_no_time():
-    figures = summarise([episode(0, "missed", seam_steps=(), seam_velocity_steps=())], expert=[episode(0)])
+    figures = episode_metrics([episode(0, "missed", seam_steps=(), seam_velocity_steps=())], expert=[episode(0)])
     assert figures["time_to_success_s"] is None
     assert figures["seam_position_rad"] is None
     assert figures["relative_to_expert"] == {"scenes": 0, "path_length": None, "jerk": None}

@@ -16,7 +16,7 @@ from prana_ros.simulation.expert import Expert
 from prana_ros.simulation.scene import HARD, STANDARD, TRAINING_SEEDS, sample_scene
 from prana_ros.simulation.task import TaskMonitor
 from prana_ros.simulation.world import CAMERAS, World
-from prana_ros.so101.figures import JOINTS, REST_POSE
+from prana_ros.so101.model import JOINTS, REST_POSE
 from prana_ros.so101.units import LEROBOT_UNITS, Units, radians_to_lerobot
 
 SMALL = (48, 36)
@@ -25,7 +25,7 @@ REST = radians_to_lerobot(REST_POSE)
 
 @pytest.fixture
 def twin():
-    """Make environments with small pictures, which are closed after the test."""
+    """Make environments with small images, which are closed after the test."""
     made = []
 
     def make(**settings) -> TwinEnvironment:
@@ -41,7 +41,7 @@ def twin():
 def test_gymnasiums_own_check_finds_nothing(image_size):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        # Advice for who learns by trial: these policies' own normalisation does that.
+        # Advice for who learns by trial: these policies' own normalization does that.
         warnings.filterwarnings("ignore", message=".*symmetric and normalized space")
         environment = gym.make(GYM_ID, camera_size=SMALL, image_size=image_size, render_mode="rgb_array")
         check_env(environment.unwrapped)
@@ -82,18 +82,18 @@ def test_observations_are_the_joints_in_lerobots_units_and_what_the_cameras_see(
     assert LEROBOT_UNITS is Units.DEGREES
     with World(sample_scene(HARD, 7)) as world:
         world.step(round(0.4 / world.timestep))
-        pictures = {camera: world.render(camera) for camera in CAMERAS}
+        images = {camera: world.render(camera) for camera in CAMERAS}
         np.testing.assert_allclose(observation["agent_pos"][:5], np.degrees(world.position[:5]), rtol=1e-6)
         # LeRobot's gripper: 0 at -10 degrees, 100 at 100 degrees
         np.testing.assert_allclose(observation["agent_pos"][5], (np.degrees(world.position[5]) + 10) / 1.1, rtol=1e-6)
     assert info["scene_seed"] == 7
     assert set(observation["pixels"]) == set(CAMERAS)
-    for camera, picture in pictures.items():
-        np.testing.assert_array_equal(observation["pixels"][camera], picture)
-    np.testing.assert_array_equal(environment.render(), np.hstack([pictures["table"], pictures["wrist"]]))
+    for camera, image in images.items():
+        np.testing.assert_array_equal(observation["pixels"][camera], image)
+    np.testing.assert_array_equal(environment.render(), np.hstack([images["table"], images["wrist"]]))
 
 
-def test_image_size_stretches_the_pictures_with_antialiasing(twin):
+def test_image_size_stretches_the_images_with_antialiasing(twin):
     whole, _ = twin(camera_size=(320, 240)).reset(seed=3)
     environment = twin(camera_size=(320, 240), image_size=96, render_mode="rgb_array")
     stretched, _ = environment.reset(seed=3)
@@ -151,8 +151,8 @@ def test_a_seed_decides_everything_and_its_absence_draws_one(twin):
         ({"scenes": "soft"}, "unknown scenes 'soft': choose one of standard, hard, shifted"),
         ({"fps": 30}, "fps is 30; it must divide 100"),
         ({"fps": 0}, "fps is 0; it must divide 100"),
-        ({"image_size": 0}, "image_size of the pictures is 0; it must be at least 8"),
-        ({"camera_size": (320, -1)}, "height of the pictures is -1; it must be at least 8"),
+        ({"image_size": 0}, "image_size of the images is 0; it must be at least 8"),
+        ({"camera_size": (320, -1)}, "height of the images is -1; it must be at least 8"),
     ],
 )
 def test_impossible_settings_are_named(settings, message):

@@ -21,12 +21,12 @@ from support.chunk_policies import (
 from prana_ros.evaluation.episode import Episode
 from prana_ros.evaluation.lockstep import run_lockstep
 from prana_ros.evaluation.playback import SYNCHRONOUS, Playback
-from prana_ros.evaluation.trial import Trial
+from prana_ros.evaluation.twin_episode import TwinEpisode
 from prana_ros.inference.checkpoint import load_policy
 from prana_ros.simulation.scene import STANDARD
 from prana_ros.simulation.task import TASK
 from prana_ros.simulation.world import CAMERAS, World
-from prana_ros.so101.figures import JOINT_NAMES, REST_POSE
+from prana_ros.so101.model import JOINT_NAMES, REST_POSE
 from prana_ros.so101.units import LEROBOT_UNITS
 
 CHECKPOINT = Path(__file__).parents[2] / "checkpoints/twin_v2"
@@ -40,14 +40,14 @@ def run(policy: FormulaPolicy, seeds, playback=SYNCHRONOUS, **options) -> dict[i
 def goals(monkeypatch) -> list[np.ndarray]:
     """Of every tick, as planned; see test_restraint.py for what the servos get."""
     noted: list[np.ndarray] = []
-    step = Trial.step
-    monkeypatch.setattr(Trial, "step", lambda self, planned: (noted.append(planned), step(self, planned)))
+    step = TwinEpisode.step
+    monkeypatch.setattr(TwinEpisode, "step", lambda self, planned: (noted.append(planned), step(self, planned)))
     return noted
 
 
 @pytest.fixture
-def pictures(monkeypatch) -> list[tuple[str, float]]:
-    """Camera and simulated time of every picture."""
+def images(monkeypatch) -> list[tuple[str, float]]:
+    """Camera and simulated time of every image."""
     drawn: list[tuple[str, float]] = []
     render = World.render
 
@@ -106,7 +106,7 @@ def test_a_policy_that_stays_home_misses_the_tool():
     assert all(episode.path_length < 0.01 and episode.jerk < 1.0 for episode in episodes.values())
 
 
-def test_observations_are_the_newest_ones_at_the_policys_rate(pictures):
+def test_observations_are_the_newest_ones_at_the_policys_rate(images):
     policy = scripted([3], 0.4, 8, observation_steps=3)
     run(policy, [3], Playback(4), time_limit=1.7)
     histories = [policy.requests[3, number].history for number in range(5)]
@@ -121,7 +121,7 @@ def test_observations_are_the_newest_ones_at_the_policys_rate(pictures):
         )
     # Nothing is drawn that no observation needs.
     needed = [0.0, *(round(chunk * 0.4 - age * 0.1, 1) for chunk in range(1, 5) for age in (2, 1, 0))]
-    assert pictures == [(camera, time) for time in needed for camera in CAMERAS]
+    assert images == [(camera, time) for time in needed for camera in CAMERAS]
     assert {request.task for request in policy.requests.values()} == {TASK}
 
 
@@ -181,7 +181,7 @@ def test_asynchronous_chunks_keep_their_times_and_go_on_from_the_running_plan(go
     assert episode.chunks == 6  # observed at 0, 0.3, … 1.8 s; the last one is still under way
     prefixes = [policy.requests[0, number].prefix for number in range(7)]
     assert prefixes[0] is None
-    assert [len(prefix) for prefix in prefixes[1:]] == [6] * 6  # 250 ms and three saved steps
+    assert [len(prefix) for prefix in prefixes[1:]] == [6] * 6  # 250 ms and three overlap steps
     np.testing.assert_allclose(episode.seam_steps, 0.0, atol=1e-9)
     moved = np.array(goals)
     np.testing.assert_array_equal(moved[:25], np.tile(REST_POSE, (25, 1)))
@@ -208,15 +208,15 @@ def test_what_cannot_be_played_is_a_stop(caplog):
     assert "scene 1: The policy returned positions that are not finite" in caplog.text
 
 
-def test_a_film_has_even_pictures_of_both_cameras(pictures):
-    episode = run(scripted([5], 0.8), [5], time_limit=3.0, film=True)[5]
-    assert len(episode.film) == 12
-    assert {picture.shape for picture in episode.film} == {(HEIGHT, 2 * WIDTH, 3)}
-    differences = [np.abs(a.astype(int) - b).mean() for a, b in zip(episode.film, episode.film[1:], strict=False)]
-    assert min(differences[1:]) > 0.1, "the arm moves on in every picture"
+def test_a_film_has_even_images_of_both_cameras(images):
+    episode = run(scripted([5], 0.8), [5], time_limit=3.0, strip=True)[5]
+    assert len(episode.strip) == 12
+    assert {image.shape for image in episode.strip} == {(HEIGHT, 2 * WIDTH, 3)}
+    differences = [np.abs(a.astype(int) - b).mean() for a, b in zip(episode.strip, episode.strip[1:], strict=False)]
+    assert min(differences[1:]) > 0.1, "the arm moves on in every image"
     observed = 2 * int(np.ceil(3.0 / 0.8))
-    assert len(pictures) == observed + 24
-    assert run(scripted([5], 0.8), [5], time_limit=0.3, film=True)[5].film[0].dtype == np.uint8
+    assert len(images) == observed + 24
+    assert run(scripted([5], 0.8), [5], time_limit=0.3, strip=True)[5].strip[0].dtype == np.uint8
 
 
 def test_noise_is_each_worlds_own(tmp_path):

@@ -9,16 +9,16 @@ from hypothesis.extra.numpy import arrays
 
 from prana_ros.evaluation.playback import TICK_NS, TICKS
 from prana_ros.evaluation.restraint import Restraint
-from prana_ros.evaluation.trial import Trial
+from prana_ros.evaluation.twin_episode import TwinEpisode
 from prana_ros.simulation.expert import Expert
 from prana_ros.simulation.scene import STANDARD, sample_scene
 from prana_ros.simulation.world import World
 from prana_ros.so101.calibration import twin_calibration
 from prana_ros.so101.driver import ArmDriver
-from prana_ros.so101.figures import ACTUATOR, JOINT_NAMES, REST_POSE
-from prana_ros.so101.player import Player
+from prana_ros.so101.model import ACTUATOR, JOINT_NAMES, REST_POSE
 from prana_ros.so101.servo_settings import GRIPPER_OVERLOAD
 from prana_ros.so101.trajectory import NANOSECONDS, Trajectory
+from prana_ros.so101.trajectory_sampler import TrajectorySampler
 
 
 @settings(max_examples=25)
@@ -27,7 +27,10 @@ def test_goals_are_the_drivers_own_however_a_plan_jumps(chunks):
     rest = np.array(REST_POSE)
     motion = ArmDriver(SimpleNamespace(calibration=twin_calibration()))._motion
     motion.start_from(rest)
-    player, restraint = Player(rest), Restraint(SimpleNamespace(goal=rest, position=rest, torque=np.zeros(6)))
+    player, restraint = (
+        TrajectorySampler(rest),
+        Restraint(SimpleNamespace(goal=rest, position=rest, torque=np.zeros(6))),
+    )
     for cycle in range(30 * len(chunks)):
         now_ns = NANOSECONDS + cycle * TICK_NS
         if cycle % 30 == 0:
@@ -41,7 +44,7 @@ def test_a_grip_that_is_too_hard_is_eased_and_still_holds():
     scene = sample_scene(STANDARD, 5)
     expert = Expert(scene)
     with World(scene) as world:
-        trial = Trial(world, scene, 15.0)
+        trial = TwinEpisode(world, scene, 15.0)
         while expert.leg(trial.tick / TICKS).name != "lift":
             trial.step(expert.target(trial.tick / TICKS))
         grasped, loads = expert.target(trial.tick / TICKS), []

@@ -7,7 +7,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.episodes import episode, evaluation, film
+from support.episodes import episode, evaluation, strip_of
 
 from prana_ros.evaluation.episode import OUTCOMES
 from prana_ros.evaluation.result import read_evaluation, write_evaluation
@@ -53,7 +53,7 @@ def test_an_episode_is_kept_in_few_characters(tmp_path):
 
 
 def test_the_file_says_on_what_it_depends_and_holds_a_line_for_each_episode(tmp_path):
-    made = [episode(5, film=film(3)), episode(6, "dropped")]
+    made = [episode(5, strip=strip_of(3)), episode(6, "dropped")]
     write_evaluation(evaluation(made, requested=4), tmp_path / "act.json", expert=[episode(5, jerk=5.0)])
     text = (tmp_path / "act.json").read_text()
     content = json.loads(text)
@@ -62,7 +62,7 @@ def test_the_file_says_on_what_it_depends_and_holds_a_line_for_each_episode(tmp_
     assert content["machine"]["cores"] >= 1
     assert content["summary"]["successes"] == 1
     assert content["summary"]["relative_to_expert"]["scenes"] == 1
-    assert "film" not in text
+    assert "strip" not in text
     assert sum('"seed"' in line for line in text.splitlines()) == 2
     assert read_evaluation(tmp_path / "act.json").broken_off
 

@@ -9,7 +9,7 @@ from support import checkpoints
 
 from prana_ros.inference import gate
 from prana_ros.inference.camera_keys import CameraKeysError, is_ros_name, read_camera_keys, with_robot_names
-from prana_ros.inference.deployment import Facts, load_for_robot
+from prana_ros.inference.deployment import DeclaredFacts, load_for_robot
 from prana_ros.inference.predictor import PolicyInput
 from prana_ros.so101.units import lerobot_to_radians
 
@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
 
 
 def load(folder, text, cameras=("table", "wrist")):
-    return load_for_robot(folder, "cpu", Facts(cameras=cameras, camera_keys=text))
+    return load_for_robot(folder, "cpu", DeclaredFacts(cameras=cameras, camera_keys=text))
 
 
 def test_the_policy_speaks_the_robot_s_camera_names_and_sees_the_right_images(folder):

@@ -17,7 +17,7 @@ from support.policies import NAMES
 from prana_ros.inference.checkpoint import load_policy
 from prana_ros.inference.checkpoint_folder import CheckpointError
 from prana_ros.inference.denoising import Denoising
-from prana_ros.inference.prediction import LoadedPolicy
+from prana_ros.inference.loaded_policy import LoadedPolicy
 from prana_ros.inference.predictor import PolicyInput, Request
 from prana_ros.so101.calibration import twin_calibration
 from prana_ros.so101.units import Units, lerobot_to_radians, radians_to_lerobot

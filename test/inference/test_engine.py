@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 from support.predictors import RandomWalk, spec
 
 from prana_ros.inference.engine import ChunkError, InferenceEngine, Settings
-from prana_ros.inference.observations import InputReading, Observation
+from prana_ros.inference.observations import Observation
 from prana_ros.inference.plan import NANOSECONDS
 from prana_ros.inference.predictor import PolicyInput
-from prana_ros.inference.scheduler import SAVED_STEPS, Mode
-from prana_ros.so101.figures import JOINT_NAMES
-from prana_ros.so101.player import Player
+from prana_ros.inference.scheduler import OVERLAP_STEPS, SchedulingMode
+from prana_ros.inference.streams import InputReading
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.trajectory import Trajectory
+from prana_ros.so101.trajectory_sampler import TrajectorySampler
 
 EPOCH = 1_770_000_000 * NANOSECONDS
 MS = 1_000_000
@@ -32,7 +33,7 @@ def observe(t_obs_ns: int, state: np.ndarray | None = None) -> Observation:
     return Observation(t_obs_ns, "joint_states", (entry,), (InputReading("joint_states", t_obs_ns, 0.0, 1, 0),))
 
 
-def accept(player: Player, plan, now: int) -> None:
+def accept(player: TrajectorySampler, plan, now: int) -> None:
     times_s = (plan.times_ns - plan.start_ns) / NANOSECONDS
     player.accept(Trajectory("", plan.start_ns, JOINT_NAMES, times_s, plan.positions), now)
 
@@ -41,7 +42,7 @@ def accept(player: Player, plan, now: int) -> None:
 @given(
     latencies_ms=st.lists(st.integers(1, 250), min_size=3, max_size=12),
     ages_ms=st.lists(st.integers(0, 60), min_size=12, max_size=12),
-    mode=st.sampled_from(Mode),
+    mode=st.sampled_from(SchedulingMode),
     rate=st.sampled_from([0.5, 1.0]),
     chunk_size=st.sampled_from([16, 30]),
 )
@@ -53,7 +54,7 @@ def test_the_arm_follows_one_continuous_plan(latencies_ms, ages_ms, mode, rate, 
     engine = InferenceEngine(policy, Settings(mode=mode, playback_rate=rate))
     engine.start("")
     policy.during = lambda: setattr(clock, "ns", clock.ns + next(latency) * MS)
-    player = Player(np.zeros(6))
+    player = TrajectorySampler(np.zeros(6))
     known_ns = 0
     for age_ms in ages_ms[: len(latencies_ms)]:
         clock.ns = max(clock.ns + 10 * MS, engine.next_start_ns() or 0)
@@ -91,7 +92,7 @@ def test_a_chunk_keeps_its_own_times_and_the_playback_rate_stretches_them():
 
 def test_rolling_uses_the_executed_and_the_saved_steps_only():
     engine = InferenceEngine(
-        RandomWalk(spec(chunk_size=50)), Settings(mode=Mode.ROLLING, execute_steps=20, saved_steps=5)
+        RandomWalk(spec(chunk_size=50)), Settings(mode=SchedulingMode.ROLLING, execute_steps=20, overlap_steps=5)
     )
     clock = Clock()
     chunk = engine.infer(observe(EPOCH), clock)
@@ -100,18 +101,22 @@ def test_rolling_uses_the_executed_and_the_saved_steps_only():
     assert engine.next_start_ns() == EPOCH + 19 * 100 * MS  # the last saved step is the 25th; no latency measured yet
 
 
-@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("mode", SchedulingMode)
 def test_the_saved_steps_have_the_mode_s_default(mode):
     assert (
-        InferenceEngine(RandomWalk(spec(chunk_size=50)), Settings(mode=mode)).scheduler.saved_steps == SAVED_STEPS[mode]
+        InferenceEngine(RandomWalk(spec(chunk_size=50)), Settings(mode=mode)).scheduler.overlap_steps
+        == OVERLAP_STEPS[mode]
     )
 
 
 @pytest.mark.parametrize(
     ("settings_", "sentence"),
     [
-        (Settings(saved_steps=16), "saved_steps is 16, but must be from 0 to 15"),
-        (Settings(Mode.ROLLING, execute_steps=14, saved_steps=4), "execute_steps is 14, but must be from 1 to 12"),
+        (Settings(overlap_steps=16), "overlap_steps is 16, but must be from 0 to 15"),
+        (
+            Settings(SchedulingMode.ROLLING, execute_steps=14, overlap_steps=4),
+            "execute_steps is 14, but must be from 1 to 12",
+        ),
         (Settings(playback_rate=0.0), "playback_rate is 0.0"),
     ],
 )
@@ -172,7 +177,7 @@ def test_a_chunk_after_its_own_end_is_refused():
 
 def test_at_the_last_instant_of_a_chunk_engine_and_driver_still_take_it():
     clock, engine = Clock(), InferenceEngine(RandomWalk(spec()), Settings())
-    chunk, player = engine.infer(observe(EPOCH), clock), Player(np.zeros(6))
+    chunk, player = engine.infer(observe(EPOCH), clock), TrajectorySampler(np.zeros(6))
     end_ns = chunk.plan.end_ns
     assert engine.seam(chunk, end_ns) is None, "nothing was running"
     engine.accept(chunk, end_ns)

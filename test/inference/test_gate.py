@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prana_ros.inference.gate import STATE_SLACK, GateError, RobotDescription, check, check_state, require
 from prana_ros.inference.spec import PolicySpec, StateRange
 from prana_ros.so101.calibration import twin_calibration
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.units import Units, lerobot_to_radians
 
 SPEC = PolicySpec(

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from support.predictors import spec
 
 from prana_ros.inference.live_check import RATE_PATIENCE, LiveCheck, Source
-from prana_ros.inference.observations import JOINT_STATES, InputSummary, ObservationBuffer
+from prana_ros.inference.observations import JOINT_STATES, ObservationBuffer
 from prana_ros.inference.plan import NANOSECONDS
+from prana_ros.inference.streams import InputSummary
 
 EPOCH = 1_770_000_000 * NANOSECONDS
 SOURCES = {"table": Source("/arm/table/image_raw", 1), JOINT_STATES: Source("/arm/joint_states", 0)}

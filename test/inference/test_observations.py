@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prana_ros.inference.observations import JOINT_STATES, InputError, InputStream, ObservationBuffer
+from prana_ros.inference.observations import JOINT_STATES, InputError, ObservationBuffer
 from prana_ros.inference.plan import NANOSECONDS
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.inference.streams import InputStream
+from prana_ros.so101.model import JOINT_NAMES
 
 EPOCH = 1_770_000_000 * NANOSECONDS
 MS = 1_000_000

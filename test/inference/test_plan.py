@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from prana_ros.inference.plan import NANOSECONDS, Plan, plan_of_chunk, replaced, seam_between
-from prana_ros.so101.figures import JOINT_NAMES
-from prana_ros.so101.player import Player
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.trajectory import Trajectory
+from prana_ros.so101.trajectory_sampler import TrajectorySampler
 
 EPOCH = 1_770_000_000 * NANOSECONDS
 
@@ -54,7 +54,7 @@ def test_a_plan_passes_exactly_through_its_points_although_epoch_times_exceed_a_
 def test_replacement_is_what_the_driver_s_player_does(old, new, data):
     begin = new.start_ns - 100_000_000  # as a clock that is ahead would have it
     now = data.draw(st.integers(begin, new.end_ns) | st.sampled_from(new.times_ns.tolist()))
-    player = Player(old.positions[0])
+    player = TrajectorySampler(old.positions[0])
     accepted_at = max(min(old.start_ns, now), 1)
     if old.end_ns > accepted_at:
         player.accept(trajectory(old), accepted_at)

@@ -12,8 +12,8 @@ from support.predictors import RandomWalk, spec
 from prana_ros.inference.engine import InferenceEngine, Settings
 from prana_ros.inference.observations import JOINT_STATES, ObservationBuffer
 from prana_ros.inference.plan import NANOSECONDS, Plan
-from prana_ros.inference.run import LATE_CHUNKS, ChunkEvent, Outcome, Result, Run, RunSettings
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.inference.run import LATE_CHUNKS, ChunkEvent, Outcome, Run, RunResult, RunSettings
+from prana_ros.so101.model import JOINT_NAMES
 
 MS = 1_000_000
 PATIENT = RunSettings(input_timeout=20.0)
@@ -30,7 +30,7 @@ class Recorder:
     def send(self, plan: Plan) -> None:
         self.plans.append(plan)
 
-    def keep(self) -> None:
+    def heartbeat(self) -> None:
         self.signs_of_life += 1
 
     def report(self, event: ChunkEvent) -> None:
@@ -50,7 +50,7 @@ class Bench:
         self.sets_per_frame = 1
         self.joint_delay_ns = 0
         self.run: Run | None = None
-        self.result: Result | None = None
+        self.result: RunResult | None = None
         self._ended = threading.Event()
         self._threads = [threading.Thread(target=self._publish)]
         self._threads[0].start()
@@ -71,7 +71,7 @@ class Bench:
             assert time.monotonic() < end, f"result {self.result}, {len(self.recorder.events)} events"
             time.sleep(0.005)
 
-    def finish(self) -> Result:
+    def finish(self) -> RunResult:
         self.until(lambda: self.result is not None)
         return self.result
 
@@ -153,7 +153,7 @@ def test_the_loss_of_an_input_ends_the_run_with_its_name(bench, lost, kept):
 def test_an_input_that_never_comes_is_named(bench):
     bench.publishing["table"] = False
     bench.start(RunSettings(input_timeout=1.5))
-    assert bench.finish() == Result(Outcome.INPUT_LOST, "Input 'table' has published nothing.", 0)
+    assert bench.finish() == RunResult(Outcome.INPUT_LOST, "Input 'table' has published nothing.", 0)
     assert bench.recorder.plans == []
 
 

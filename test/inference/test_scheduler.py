@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prana_ros.inference.plan import NANOSECONDS, plan_of_chunk
-from prana_ros.inference.scheduler import ENOUGH, WINDOW, Latency, Mode, Scheduler
+from prana_ros.inference.scheduler import ENOUGH, WINDOW, Latency, Scheduler, SchedulingMode
 
 EPOCH = 1_770_000_000 * NANOSECONDS
 LATENCIES = st.floats(0.001, 2.0)
@@ -55,7 +55,7 @@ def test_the_prefix_is_every_step_before_now_plus_latency_plus_the_saved_ones(
     running = plan(steps, step_ns)
     t_obs = EPOCH + observed_ms * 1_000_000
     now = t_obs + age_ms * 1_000_000
-    scheduler = Scheduler(Mode.CONTINUOUS, step_ns, saved)
+    scheduler = Scheduler(SchedulingMode.CONTINUOUS, step_ns, saved)
     horizon = now + round(latency * NANOSECONDS) + saved * step_ns
     wanted = 0
     for i in range(steps - 1):  # one step at least stays free
@@ -65,7 +65,7 @@ def test_the_prefix_is_every_step_before_now_plus_latency_plus_the_saved_ones(
 
 
 def test_without_a_running_plan_nothing_is_given_and_the_inference_starts_at_once():
-    scheduler = Scheduler(Mode.ROLLING, 100_000_000, 3)
+    scheduler = Scheduler(SchedulingMode.ROLLING, 100_000_000, 3)
     assert scheduler.prefix_length(None, EPOCH, EPOCH, 0.1, 16) == 0
     assert scheduler.start_ns(None, 0.1) is None
 
@@ -74,10 +74,10 @@ def test_without_a_running_plan_nothing_is_given_and_the_inference_starts_at_onc
 def test_rolling_a_chunk_of_the_expected_latency_arrives_when_the_saved_part_begins(steps, saved, latency):
     step_ns = 33_333_333
     running = plan(steps, step_ns)
-    start = Scheduler(Mode.ROLLING, step_ns, saved).start_ns(running, latency)
+    start = Scheduler(SchedulingMode.ROLLING, step_ns, saved).start_ns(running, latency)
     arrival = start + round(latency * NANOSECONDS)
     assert arrival == running.times_ns[-1 - saved]
 
 
 def test_continuous_starts_at_once():
-    assert Scheduler(Mode.CONTINUOUS, 1, 3).start_ns(plan(10, 1), 0.1) is None
+    assert Scheduler(SchedulingMode.CONTINUOUS, 1, 3).start_ns(plan(10, 1), 0.1) is None

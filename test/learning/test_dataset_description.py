@@ -12,7 +12,7 @@ from lerobot.policies.act.configuration_act import ACTConfig
 
 from prana_ros.learning.dataset_description import describe, looks_like_m100_100, looks_like_radians
 from prana_ros.policies.prana_v2.configuration_prana_v2 import PranaV2Config
-from prana_ros.so101.figures import JOINT_NAMES, JOINTS
+from prana_ros.so101.model import JOINT_NAMES, JOINTS
 
 OLD_NAMES = ["Rotation", "Pitch", "Elbow", "Wrist_Pitch", "Wrist_Roll", "Jaw"]
 DEGREES = np.array([[-60.0, -95, -80, -40, -90, 0], [60.0, 50, 92, 70, 90, 80]])

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from prana_ros.learning.chunk_samples import ChunkSamples, plot_chunks
-from prana_ros.learning.offline_evaluation import as_json, held_out_episodes, summarise, table
+from prana_ros.learning.offline_evaluation import as_json, held_out_episodes, summarize_errors, table
 
 NAMES = ["one", "two", "three"]
 
@@ -47,7 +47,7 @@ def by_hand(collected, joint):
 
 def test_the_figures_are_those_counted_by_hand():
     collected = [samples(0), samples(1, frames=40)]
-    result = summarise(collected)
+    result = summarize_errors(collected)
     assert result.frames == 45
     for joint in range(3):
         errors, spreads, ratios = by_hand(collected, joint)
@@ -62,16 +62,16 @@ def test_the_figures_are_those_counted_by_hand():
 def test_what_cannot_be_said_is_null_not_a_number():
     still = samples(2)
     still.demonstrated[..., 1] = 4.0
-    said = as_json(summarise([still]), NAMES)
+    said = as_json(summarize_errors([still]), NAMES)
     assert said["relative_rms_of_difference_2"]["two"] is None
     assert said["relative_rms_of_difference_2"]["one"] > 0
     assert said["mean_absolute_error_by_step"]["three"][6] is None
-    assert len(table(summarise([still]), NAMES).splitlines()) == 4
+    assert len(table(summarize_errors([still]), NAMES).splitlines()) == 4
 
 
 def test_nothing_chosen_is_refused():
     with pytest.raises(ValueError, match="no frame was chosen"):
-        summarise([])
+        summarize_errors([])
 
 
 @pytest.mark.parametrize(
@@ -84,5 +84,5 @@ def test_episodes_are_held_out_where_some_are_left(trained, left):
 def test_chunks_of_one_frame_and_one_joint_can_be_plotted(tmp_path):
     one = ChunkSamples(np.zeros((1, 4, 1)), np.zeros((1, 4), bool), np.ones((2, 1, 4, 1)))
     plot_chunks(one, ["only"], 10, "one", tmp_path / "one.png")
-    with Image.open(tmp_path / "one.png") as picture:
-        picture.verify()
+    with Image.open(tmp_path / "one.png") as image:
+        image.verify()

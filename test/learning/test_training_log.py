@@ -28,11 +28,11 @@ def test_a_line_that_was_cut_off_is_left_out(tmp_path):
 
 @pytest.mark.parametrize("lines", [1, 3, 400])
 @pytest.mark.parametrize("loss", [0.5, -2.0])
-def test_the_curve_is_a_picture_however_short_or_negative(tmp_path, lines, loss):
+def test_the_curve_is_an_image_however_short_or_negative(tmp_path, lines, loss):
     path = tmp_path / "loss.png"
     plot_loss([line(step + 1, loss) for step in range(lines)], path)
-    with Image.open(path) as picture:
-        picture.verify()
+    with Image.open(path) as image:
+        image.verify()
 
 
 def test_nothing_to_plot_is_said(tmp_path):

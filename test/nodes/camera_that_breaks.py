@@ -1,4 +1,4 @@
-"""The camera node with a defect: from the third picture on its source raises what no camera raises."""
+"""The camera node with a defect: from the third image on its source raises what no camera raises."""
 
 import sys
 
@@ -7,11 +7,11 @@ from prana_ros.cameras.source import Frame
 
 
 class Source(node.FileSource):
-    pictures = 0
+    images = 0
 
     def read(self) -> Frame:
-        self.pictures += 1
-        if self.pictures > 2:
+        self.images += 1
+        if self.images > 2:
             raise ZeroDivisionError("a defect")
         return super().read()
 

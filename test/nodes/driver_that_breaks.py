@@ -4,9 +4,9 @@ import os
 import sys
 
 import prana_ros.nodes.so101_driver as node
-from prana_ros.so101.driver_state import Mode
+from prana_ros.so101.driver_state import DriverMode
 
-BREAKS_IN = Mode[os.environ["DRIVER_BREAKS_IN"]]
+BREAKS_IN = DriverMode[os.environ["DRIVER_BREAKS_IN"]]
 
 
 class Driver(node.ArmDriver):

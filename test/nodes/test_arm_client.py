@@ -92,7 +92,7 @@ def test_an_arm_that_is_given_back_is_not_taken_again_by_a_sign_of_life(ros, ove
     client.acquire(lambda: False)
     overtaken.waits = {Acquire.Request}
     wait_until(lambda: len(overtaken.handled) == 1, 20.0, lambda: f"handled {overtaken.handled}")
-    client.keep()
+    client.heartbeat()
     release = in_the_background(client.release)
     overtaken.may_go_on.set_result(None)
     release.join()
@@ -107,7 +107,7 @@ def test_an_arm_is_given_back_although_a_driver_does_not_answer(ros, monkeypatch
     client = ArmClient(ros.node, "policy", 1e-9, lambda sentence: None)
     client.acquire(lambda: False)
     driver.waits = {Acquire.Request}
-    client.keep()
+    client.heartbeat()
     client.release()
     wait_until(lambda: Release.Request in driver.handled, 20.0, lambda: f"handled {driver.handled}")
 

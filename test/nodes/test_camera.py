@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from prana_ros.messages.standard import image_from_msg, ns_from_stamp, stamp_from_ns
 from prana_ros.nodes import qos
-from prana_ros.nodes.messages import msg_to_image, ns_from_stamp, stamp_from_ns
 
 MODULE = "prana_ros.nodes.camera"
 LEVELS = [0, 50, 100, 150, 200, 250]
@@ -23,13 +23,13 @@ LEVELS = [0, 50, 100, 150, 200, 250]
 
 @pytest.fixture
 def folder(tmp_path):
-    """Pictures 40 x 30 whose red tells which one it is; green and blue are noise."""
-    folder = tmp_path / "pictures"
+    """Images 40 x 30 whose red tells which one it is; green and blue are noise."""
+    folder = tmp_path / "images"
     folder.mkdir()
     for number, level in enumerate(LEVELS):
-        picture = np.random.default_rng(number).integers(0, 256, (30, 40, 3), dtype=np.uint8)
-        picture[:, :, 0] = level
-        Picture.fromarray(picture).save(folder / f"{number}.png")
+        image = np.random.default_rng(number).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+        image[:, :, 0] = level
+        PillowImage.fromarray(image).save(folder / f"{number}.png")
     return folder
 
 
@@ -47,10 +47,10 @@ def stamps(messages) -> list[int]:
 
 
 def shown(message: Image) -> int:
-    return int(msg_to_image(message)[0, 0, 0])
+    return int(image_from_msg(message)[0, 0, 0])
 
 
-def test_every_picture_arrives_in_order_with_its_camera_info(processes, ros, folder):
+def test_every_image_arrives_in_order_with_its_camera_info(processes, ros, folder):
     images = ros.collect("/table/image_raw", Image, qos.IMAGE_PUB)
     infos = ros.collect("/table/camera_info", CameraInfo, qos.IMAGE_PUB)
     began = time.time_ns()
@@ -61,7 +61,7 @@ def test_every_picture_arrives_in_order_with_its_camera_info(processes, ros, fol
     assert [shown(message) for message in received] == list(expected)
 
     number = LEVELS.index(shown(received[3]))
-    np.testing.assert_array_equal(msg_to_image(received[3]), np.array(Picture.open(folder / f"{number}.png")))
+    np.testing.assert_array_equal(image_from_msg(received[3]), np.array(PillowImage.open(folder / f"{number}.png")))
     assert (received[3].encoding, received[3].width, received[3].height) == ("rgb8", 40, 30)
     assert {message.header.frame_id for message in received} == {"table_optical_frame"}
     times = stamps(received)
@@ -81,7 +81,7 @@ def test_every_picture_arrives_in_order_with_its_camera_info(processes, ros, fol
     assert info_publisher.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
 
 
-def test_a_best_effort_subscriber_and_a_compressed_one_see_the_same_pictures(processes, ros, folder):
+def test_a_best_effort_subscriber_and_a_compressed_one_see_the_same_images(processes, ros, folder):
     images = ros.collect("/arm/table/image_raw", Image, qos.IMAGE_SUB)
     process = start_camera(processes, ros, "-r", "__ns:=/arm", configure=False, path=folder, width=80, height=60)
     assert ros.change_state("/arm/table", "configure"), process.output
@@ -89,15 +89,15 @@ def test_a_best_effort_subscriber_and_a_compressed_one_see_the_same_pictures(pro
     compressed = ros.collect("/arm/table/image_raw/compressed", CompressedImage, qos.IMAGE_SUB)
     for message in compressed.wait(3)[:3]:
         assert message.format == "rgb8; jpeg compressed bgr8"
-        decoded = np.array(Picture.open(io.BytesIO(bytes(message.data))))
+        decoded = np.array(PillowImage.open(io.BytesIO(bytes(message.data))))
         (stamp,) = stamps([message])
         raw = images.wait_for(lambda image, stamp=stamp: ns_from_stamp(image.header.stamp) == stamp)
         assert decoded.shape == (60, 80, 3)
         assert np.abs(decoded[..., 0].mean() - shown(raw)) < 15
-        assert np.abs(decoded.astype(int) - msg_to_image(raw)).mean() < 25
+        assert np.abs(decoded.astype(int) - image_from_msg(raw)).mean() < 25
 
 
-def test_states_stop_and_start_the_pictures(processes, ros, folder):
+def test_states_stop_and_start_the_images(processes, ros, folder):
     images = ros.collect("/table/image_raw", Image, qos.IMAGE_PUB)
     process = start_camera(processes, ros, path=folder)
     images.wait(2)
@@ -151,7 +151,7 @@ def test_a_calibration_travels_with_the_images(processes, ros, folder, tmp_path)
 
 
 REFUSALS = [
-    ({}, "path is empty; name a picture, a folder of pictures or a video"),
+    ({}, "path is empty; name an image, a folder of images or a video"),
     ({"path": "/no/such/file.mp4"}, "There is no file /no/such/file.mp4 to play as a camera"),
     ({"path": "FOLDER", "source": "kinect"}, "parameter 'source' is 'kinect', but must be one of 'file'"),
     ({"path": "FOLDER", "fps": 0.0}, "parameter 'fps' is 0.0, but must be from 1 to 240"),

@@ -20,11 +20,11 @@ from visualization_msgs.msg import Marker, MarkerArray
 from prana_msgs.action import RunPolicy
 from prana_msgs.msg import ChunkReport
 from prana_ros.inference.plan import Plan, replaced
+from prana_ros.messages.standard import ns_from_stamp
 from prana_ros.nodes import qos
-from prana_ros.nodes.messages import ns_from_stamp
 from prana_ros.policies.chunk_policy import WEIGHTS_FILE
-from prana_ros.so101.figures import JOINT_NAMES
 from prana_ros.so101.kinematics import forward
+from prana_ros.so101.model import JOINT_NAMES
 
 MODULE = "prana_ros.nodes.policy"
 LONG = 300.0
@@ -103,8 +103,8 @@ def test_a_run_owns_the_arm_sends_chunks_and_gives_it_back(ros, processes, robot
     assert feedback[-1].chunks > 0
     _check_reports(reports)
     _check_trajectories(driver.trajectories.messages, reports)
-    grey, green = preview.messages[-1].markers
-    assert (grey.type, green.type) == (Marker.LINE_STRIP, Marker.LINE_STRIP)
+    gray, green = preview.messages[-1].markers
+    assert (gray.type, green.type) == (Marker.LINE_STRIP, Marker.LINE_STRIP)
     plan = driver.trajectories.messages[len(preview.messages) - 1]
     tip = forward(np.array(plan.points[-1].positions))[:3, 3]
     np.testing.assert_allclose([green.points[-1].x, green.points[-1].y, green.points[-1].z], tip, atol=1e-9)
@@ -158,7 +158,7 @@ def _check_trajectories(trajectories: list, reports: list[ChunkReport]) -> None:
 def test_the_arm_is_kept_by_signs_of_life(ros, processes, robot, driver, checkpoint):
     policy = Policy(ros, processes, checkpoint, heartbeat_timeout=1.5)
     handle = policy.run()
-    wait_until(lambda: len(driver.heartbeats) > 3, LONG, lambda: f"{len(driver.heartbeats)} signs of life")
+    wait_until(lambda: len(driver.heartbeats) > 3, LONG, lambda: f"{len(driver.heartbeats)} heartbeats")
     assert set(driver.heartbeats) == {1.5}
     ros.result(handle.cancel_goal_async())
     policy.result(handle)
@@ -379,7 +379,7 @@ def test_deactivating_and_a_signal_end_the_run_and_give_the_arm_back(ros, proces
     [
         ({"policy_path": "nowhere"}, "policy_path 'nowhere' is not a folder here"),
         ({"cameras": ["front"]}, "needs camera table, wrist, this robot has front"),
-        ({"saved_steps": 16}, "saved_steps is 16, but must be from 0 to 15"),
+        ({"overlap_steps": 16}, "overlap_steps is 16, but must be from 0 to 15"),
         ({"playback_rate": 0.0}, "parameter 'playback_rate' is 0.0, but must be from 0.01 to 10"),
     ],
 )

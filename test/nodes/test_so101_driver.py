@@ -19,9 +19,9 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from prana_msgs.msg import ArmState
 from prana_msgs.srv import Acquire, Release
 from prana_ros import resources
+from prana_ros.messages.standard import stamp_from_ns
 from prana_ros.nodes import qos
-from prana_ros.nodes.messages import stamp_from_ns
-from prana_ros.so101.figures import JOINT_NAMES, REST_POSE
+from prana_ros.so101.model import JOINT_NAMES, REST_POSE
 
 REST = np.array(REST_POSE)
 RAISED = np.array([0.3, -0.8, 0.9, 0.3, 0.2, 0.8])
@@ -128,7 +128,7 @@ def test_stop_and_torque_services(driver, port):
     assert again.success
     assert driver.call("clear_stop").message == "No stop is in force."
     assert driver.call("set_torque", SetBool, data=False).success
-    driver.wait_mode(ArmState.MODE_LIMP)
+    driver.wait_mode(ArmState.MODE_TORQUE_OFF)
     driver.go(RAISED)
     refused = driver.states.wait_for(lambda state: state.trajectories_refused == 1)
     assert "the torque is off" in refused.last_refusal

@@ -14,7 +14,7 @@ from trajectory_msgs.msg import JointTrajectory
 from prana_msgs.msg import ArmState
 from prana_ros.nodes import qos
 from prana_ros.so101.calibration import twin_calibration, write_calibration
-from prana_ros.so101.figures import REST_POSE
+from prana_ros.so101.model import REST_POSE
 
 NAME = "so101_driver"
 FOLDED = list(REST_POSE)
@@ -65,7 +65,7 @@ def test_a_dry_run_gives_no_torque_and_refuses_to_move_the_arm(ros, start_driver
     refused = driver.states.wait_for(lambda state: state.trajectories_refused == 1)
     assert "this is a dry run, in which the arm does not move" in refused.last_refusal
     assert "this is a dry run" in driver.call("go_to_rest").message
-    assert refused.mode == ArmState.MODE_LIMP
+    assert refused.mode == ArmState.MODE_TORQUE_OFF
     assert not any(motor.torque for motor in refused.motors)
     assert ros.change_state(NAME, "deactivate")
     assert look_after(ros, port)[1] == [0] * 6

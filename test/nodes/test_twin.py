@@ -16,8 +16,8 @@ from support.lerobot_arms import motors_bus
 from visualization_msgs.msg import MarkerArray
 
 from prana_msgs.srv import ResetScene
+from prana_ros.messages.standard import image_from_msg, ns_from_stamp
 from prana_ros.nodes import qos
-from prana_ros.nodes.messages import msg_to_image, ns_from_stamp
 from prana_ros.simulation.scene import STANDARD, sample_scene
 
 MODULE = "prana_ros.nodes.twin"
@@ -75,8 +75,8 @@ def test_images_come_on_the_grid_of_the_systems_clock_with_their_camera_info(pro
         assert (np.diff(numbers) >= 1).all()
         assert began < received[0].header.stamp.sec * 10**9 + 10**9
         assert stamps(received)[-1] < time.time_ns()
-        assert msg_to_image(received[0]).shape == (48, 64, 3)
-        assert msg_to_image(received[0]).std() > 5, "something is seen"
+        assert image_from_msg(received[0]).shape == (48, 64, 3)
+        assert image_from_msg(received[0]).std() > 5, "something is seen"
     assert {message.header.frame_id for message in images["wrist"].messages} == {"wrist_optical_frame"}
     assert set(stamps(infos.wait(4))[:4]) <= set(stamps(images["wrist"].messages))
     info = infos.messages[0]
@@ -127,7 +127,7 @@ def test_markers_are_where_the_tools_ends_are():
     from builtin_interfaces.msg import Time
     from scipy.spatial.transform import Rotation
 
-    from prana_ros.nodes.object_markers import object_markers
+    from prana_ros.messages.object_markers import object_markers
     from prana_ros.simulation.scene import TOOL_BACK, TOOL_TIP
     from prana_ros.simulation.world import World
 

@@ -26,7 +26,7 @@ STRENGTHS = st.builds(
 
 
 def smooth_images(count: int, size: int = 32) -> torch.Tensor:
-    """Images whose values lie in [0.35, 0.65], and whose neighbouring pixels are alike."""
+    """Images whose values lie in [0.35, 0.65], and whose neighboring pixels are alike."""
     coarse = torch.rand(count, 3, 5, 5)
     return 0.35 + 0.3 * torch.nn.functional.interpolate(coarse, size, mode="bicubic").clamp(0, 1)
 
@@ -65,13 +65,13 @@ def test_a_rotation_is_torchvisions(degrees):
 
 
 @given(st.floats(-180, 180))
-def test_a_picture_that_was_stretched_is_turned_as_before_it_was(degrees):
-    picture = torch.nn.functional.interpolate(torch.rand(1, 3, 4, 8), (64, 128), mode="bicubic")
-    turned = tv.rotate(picture, degrees, tv.InterpolationMode.BILINEAR)
-    stretched, expected = (torch.nn.functional.interpolate(p, (128, 128), mode="bilinear") for p in (picture, turned))
+def test_an_image_that_was_stretched_is_turned_as_before_it_was(degrees):
+    image = torch.nn.functional.interpolate(torch.rand(1, 3, 4, 8), (64, 128), mode="bicubic")
+    turned = tv.rotate(image, degrees, tv.InterpolationMode.BILINEAR)
+    stretched, expected = (torch.nn.functional.interpolate(p, (128, 128), mode="bilinear") for p in (image, turned))
     angle = torch.tensor([degrees * math.pi / 180])
     shown = resample(stretched, torch.ones(1), torch.zeros(1, 2), angle, aspect=2.0)
-    inside = (..., slice(26, 102), slice(45, 83))  # no angle takes this part of the picture out of it
+    inside = (..., slice(26, 102), slice(45, 83))  # no angle takes this part of the image out of it
     torch.testing.assert_close(shown[inside], expected[inside], atol=0.01, rtol=0)
 
 
@@ -84,8 +84,8 @@ def test_only_stretching_changes_the_aspect():
 def test_a_crop_is_torchvisions(side, right, down):
     images = smooth_images(1)
     left, top = int(right * (32 - side)), int(down * (32 - side))
-    centre = torch.tensor([[(left + side / 2) / 16 - 1, (top + side / 2) / 16 - 1]])
-    shown = resample(images, torch.tensor([side / 32]), centre, torch.zeros(1))
+    center = torch.tensor([[(left + side / 2) / 16 - 1, (top + side / 2) / 16 - 1]])
+    shown = resample(images, torch.tensor([side / 32]), center, torch.zeros(1))
     expected = tv.resized_crop(images, top, left, side, side, [32, 32], antialias=False)
     torch.testing.assert_close(shown[..., 2:-2, 2:-2], expected[..., 2:-2, 2:-2], atol=2e-5, rtol=0)
 
@@ -96,18 +96,18 @@ def test_brightness_contrast_and_saturation_are_torchvisions(brightness, contras
     factors = [torch.full((2,), factor) for factor in (brightness, contrast, saturation)]
     expected = tv.adjust_brightness(images, brightness)
     expected = tv.adjust_saturation(tv.adjust_contrast(expected, contrast), saturation)
-    # torchvision's weights of grey add up to 0.9999.
+    # torchvision's weights of gray add up to 0.9999.
     torch.testing.assert_close(change_colors(images, *factors, torch.zeros(2)), expected, atol=5e-4, rtol=0)
 
 
-def test_a_hue_turned_by_a_third_swaps_the_channels_and_grey_stays_grey():
+def test_a_hue_turned_by_a_third_swaps_the_channels_and_gray_stays_gray():
     images = smooth_images(2)
     one, angle = torch.ones(2), torch.tensor([2 * math.pi / 3, -2 * math.pi / 3])
     turned = change_colors(images, one, one, one, angle)
     torch.testing.assert_close(turned[0], images[0].roll(1, 0), atol=1e-5, rtol=0)
     torch.testing.assert_close(turned[1], images[1].roll(-1, 0), atol=1e-5, rtol=0)
-    grey = images.mean(1, keepdim=True).expand_as(images)
-    torch.testing.assert_close(change_colors(grey, one, one, one, angle / 7), grey, atol=1e-5, rtol=0)
+    gray = images.mean(1, keepdim=True).expand_as(images)
+    torch.testing.assert_close(change_colors(gray, one, one, one, angle / 7), gray, atol=1e-5, rtol=0)
 
 
 def test_strength_zero_changes_nothing():

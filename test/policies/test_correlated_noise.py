@@ -166,11 +166,11 @@ def test_it_is_ordinary_flow_matching_of_the_whitened_chunks():
     whitened = torch.linalg.solve_triangular(lower, action.flatten(1).T, upper=False).T
     t = torch.tensor([0.1, 0.4, 0.7, 1.0], dtype=torch.float64)
 
-    x_t = interpolate(action, noise.colour(white), t[:, None, None]).flatten(1)
+    x_t = interpolate(action, noise.color(white), t[:, None, None]).flatten(1)
     y_t = interpolate(whitened, white.flatten(1), t[:, None])
     torch.testing.assert_close(x_t, y_t @ lower.T)
 
-    target_a = velocity_target(action, noise.colour(white)).flatten(1)
+    target_a = velocity_target(action, noise.color(white)).flatten(1)
     target_y = velocity_target(whitened, white.flatten(1))
     torch.testing.assert_close(target_a, target_y @ lower.T)
 
@@ -193,12 +193,12 @@ def test_euler_steps_with_correlated_noise_are_those_of_the_whitened_flow():
     def field(y: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         return torch.tanh(y @ weight) * t[:, None]
 
-    def coloured(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    def colored(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         y = torch.linalg.solve_triangular(lower, x.T, upper=False).T
         return field(y, t) @ lower.T
 
     grid = time_grid(10)
-    torch.testing.assert_close(euler(coloured, white @ lower.T, grid), euler(field, white, grid) @ lower.T)
+    torch.testing.assert_close(euler(colored, white @ lower.T, grid), euler(field, white, grid) @ lower.T)
 
 
 def test_a_refit_changes_nothing():
@@ -242,12 +242,12 @@ def test_mixed_precision_leaves_noise_and_covariance_exact():
     noise = CorrelatedNoise(CHUNK, 3)
     noise.set_fit(fit_noise(random_walks(3, 12), CHUNK), ActionStatistics.of(np.zeros(3), np.ones(3)))
     white, residuals = torch.randn(4, CHUNK, 3), torch.randn(6, CHUNK, 3)
-    exact, covariance = noise.colour(white), noise.covariance.clone()
+    exact, covariance = noise.color(white), noise.covariance.clone()
     noise.learn_covariance(residuals)
     learned = noise.covariance.clone()
     noise.covariance.copy_(covariance)
     noise.residual_updates.zero_()
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(noise.colour(white), exact)
+        assert torch.equal(noise.color(white), exact)
         noise.learn_covariance(residuals)
     assert torch.equal(noise.covariance, learned)

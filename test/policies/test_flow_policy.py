@@ -153,8 +153,8 @@ def test_a_fresh_policy_fits_its_noise_to_its_dataset(dataset):
     policy = make_fresh(dataset, allow_unfitted_noise=False)
     assert policy.noise.is_fitted
     actions = np.stack(dataset.hf_dataset.with_format("numpy")["action"][:])
-    normalised = (actions - actions.mean(0)) / actions.std(0)
-    chunks = [normalised[a : a + 8].ravel() for s, n in ((0, 30), (30, 25)) for a in range(s, s + n - 7)]
+    normalized = (actions - actions.mean(0)) / actions.std(0)
+    chunks = [normalized[a : a + 8].ravel() for s, n in ((0, 30), (30, 25)) for a in range(s, s + n - 7)]
     deviation = policy.noise.covariance.diagonal().sqrt().numpy()
     np.testing.assert_allclose(deviation, np.std(chunks, axis=0), rtol=1e-3)
 
@@ -177,6 +177,6 @@ def test_noise_fitted_under_other_statistics_is_refused(dataset, tmp_path, caplo
     for processor in make_pre_post_processors(policy.config, dataset_stats=wider):
         processor.save_pretrained(tmp_path / "wrong")
     wrong = PranaV2Policy.from_pretrained(tmp_path / "wrong")
-    assert "other normalisation statistics" in caplog.text
-    with pytest.raises(UnfittedNoiseError, match="other normalisation statistics"):
+    assert "other normalization statistics" in caplog.text
+    with pytest.raises(UnfittedNoiseError, match="other normalization statistics"):
         wrong.predict_action_chunk(observations())

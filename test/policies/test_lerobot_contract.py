@@ -22,7 +22,7 @@ from support.policies import (
     tiny_policy,
 )
 
-from prana_ros.policies.dataset_facts import agreed_joint_names
+from prana_ros.policies.dataset_metadata import agreed_joint_names
 from prana_ros.policies.prana_v2.configuration_prana_v2 import PranaV2Config
 
 every_kind = pytest.mark.parametrize("kind", KINDS)

@@ -13,8 +13,8 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.policies.factory import get_policy_class, make_policy, make_pre_post_processors
 from support.policies import FLOW_KINDS, KINDS, TABLE, WRIST, tiny_config, write_dataset
 
-from prana_ros.policies.cached_dataset import CachedDataset
-from prana_ros.policies.frame_cache import open_frame_cache
+from prana_ros.datasets.cached_dataset import CachedDataset
+from prana_ros.datasets.frame_cache import open_frame_cache
 from prana_ros.simulation.demonstrations import record_demonstration
 from prana_ros.simulation.scene import STANDARD, sample_scene
 from prana_ros.simulation.task import TASK

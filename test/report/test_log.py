@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.records import arm, chunk, joints, no_chunk, series
 
 from prana_ros.report.log import RunLog, percentiles
-from prana_ros.report.summary import summarize
+from prana_ros.report.summary import summarize_run
 
 
 def two_episodes() -> RunLog:
@@ -48,7 +48,7 @@ def test_percentiles_bound_each_other_and_ignore_what_is_no_number(values):
 
 
 def test_figures_count_only_published_chunks_and_take_the_worst_jitter():
-    figures = two_episodes().figures()
+    figures = two_episodes().metrics()
     assert figures["chunks"] == 2
     assert figures["chunks_not_published"] == 1
     assert figures["latency_s"]["p50"] == pytest.approx(0.06)
@@ -58,8 +58,8 @@ def test_figures_count_only_published_chunks_and_take_the_worst_jitter():
 
 def test_an_empty_log_has_no_figures_but_a_summary():
     log = RunLog()
-    assert log.figures()["latency_s"] is None
-    assert "none ran" in summarize(log)
+    assert log.metrics()["latency_s"] is None
+    assert "none ran" in summarize_run(log)
 
 
 def test_the_log_is_json_also_where_a_figure_is_no_number(tmp_path):
@@ -73,7 +73,7 @@ def test_the_log_is_json_also_where_a_figure_is_no_number(tmp_path):
 
 
 def test_the_summary_states_every_outcome_and_figure():
-    text = summarize(two_episodes(), real_time_factor=0.5)
+    text = summarize_run(two_episodes(), real_time_factor=0.5)
     for words in (
         "1 of 2 succeeded",
         "1: success after 5.0 s",

@@ -31,20 +31,20 @@ def test_the_video_shows_the_cameras_side_by_side_at_their_times_of_capture(tmp_
     video.close()
     frames = decoded(tmp_path / "video.mp4")
     assert [time for time, _ in frames] == pytest.approx([0.0, 0.1, 0.3, 1.0], abs=1e-3)
-    picture = frames[-1][1]
-    assert picture.shape == (120 + CAPTION_HEIGHT, 320, 3)
-    # Away from the names, and within what 4:2:0 coding keeps of a colour.
-    assert np.abs(picture[CAPTION_HEIGHT + 40, 80].astype(int) - RED).max() < 25
-    assert np.abs(picture[CAPTION_HEIGHT + 40, 240].astype(int) - BLUE).max() < 25
+    image = frames[-1][1]
+    assert image.shape == (120 + CAPTION_HEIGHT, 320, 3)
+    # Away from the names, and within what 4:2:0 coding keeps of a color.
+    assert np.abs(image[CAPTION_HEIGHT + 40, 80].astype(int) - RED).max() < 25
+    assert np.abs(image[CAPTION_HEIGHT + 40, 240].astype(int) - BLUE).max() < 25
 
 
-def test_the_caption_is_drawn_above_the_pictures(tmp_path):
+def test_the_caption_is_drawn_above_the_images(tmp_path):
     video = SideBySideVideo(tmp_path / "video.mp4", ("table",))
     video.add("table", 0.0, plain((0, 0, 0)), "episode 1")
     video.close()
-    picture = decoded(tmp_path / "video.mp4")[0][1]
-    assert picture[:CAPTION_HEIGHT].max() > 150
-    assert picture[CAPTION_HEIGHT + 10 : CAPTION_HEIGHT + 60].max() < 30
+    image = decoded(tmp_path / "video.mp4")[0][1]
+    assert image[:CAPTION_HEIGHT].max() > 150
+    assert image[CAPTION_HEIGHT + 10 : CAPTION_HEIGHT + 60].max() < 30
 
 
 def test_frames_that_do_not_move_on_in_time_are_left_out(tmp_path):
@@ -64,7 +64,7 @@ def test_no_frame_no_file(tmp_path):
     assert not (tmp_path / "video.mp4").exists()
 
 
-def test_pictures_of_different_and_odd_sizes_stand_in_one_row():
+def test_images_of_different_and_odd_sizes_stand_in_one_row():
     row = side_by_side([plain(RED, 121, 161), plain(BLUE, 240, 320)], ("table", "wrist"))
     assert row.shape[0] == 120
     assert row.shape[1] % 2 == 0
@@ -82,10 +82,10 @@ def test_the_plot_shows_measured_commanded_and_seams_of_each_episode(tmp_path):
         chunks=[chunk(t) for t in np.arange(1.0, 9.0, 0.5)],
     )
     plot_joints(log, tmp_path / "joints.png")
-    picture = cv2.imread(str(tmp_path / "joints.png"))
+    image = cv2.imread(str(tmp_path / "joints.png"))
     orange, blue, black = (14, 127, 255), (180, 119, 31), (0, 0, 0)
     for color in (orange, blue, black):
-        assert (np.abs(picture.astype(int) - color).max(axis=2) < 8).sum() > 200
+        assert (np.abs(image.astype(int) - color).max(axis=2) < 8).sum() > 200
 
 
 def test_without_an_episode_there_is_no_plot(tmp_path):

@@ -8,7 +8,7 @@ from prana_ros.simulation.demonstrations import NOISE_SIGMA, NOISE_TIME, JointNo
 from prana_ros.simulation.expert import Expert
 from prana_ros.simulation.scene import STANDARD, TRAINING_SEEDS, Scene, sample_scene
 from prana_ros.simulation.world import World
-from prana_ros.so101.figures import REST_POSE
+from prana_ros.so101.model import REST_POSE
 
 FPS = 10
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from prana_ros.simulation.demonstration_style import PLAIN, TURN_BAND, DemonstrationStyle, draw_style
 from prana_ros.simulation.expert import (
     GRIP,
     Expert,
@@ -16,18 +17,17 @@ from prana_ros.simulation.expert import (
     inverse_kinematics,
     place_grip,
 )
-from prana_ros.simulation.manner import PLAIN, TURN_BAND, Manner, draw_manner
 from prana_ros.simulation.scene import HARD, PAN_AXIS, SHIFTED, STANDARD, Scene, sample_scene
 from prana_ros.simulation.task import TaskMonitor
 from prana_ros.simulation.world import World
-from prana_ros.so101.figures import ACTUATOR, REST_POSE, TOOL_CENTER_POINT
 from prana_ros.so101.kinematics import forward, position_limits
+from prana_ros.so101.model import ACTUATOR, REST_POSE, TOOL_CENTER_POINT
 
 EPISODES = 50
 
 
-def drawn(seed: int) -> Manner:
-    return draw_manner(np.random.default_rng(seed))
+def drawn(seed: int) -> DemonstrationStyle:
+    return draw_style(np.random.default_rng(seed))
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_the_jaws_close_across_the_handle(distribution):
         jaws = -pose[:2, 0]
         tool = np.array([np.cos(scene.tool_yaw), np.sin(scene.tool_yaw)])
         assert jaws @ tool == pytest.approx(0, abs=1e-6)
-        # The inner face of the fixed jaw, at the tool centre, touches the handle: 9 mm from its middle.
+        # The inner face of the fixed jaw, at the tool center, touches the handle: 9 mm from its middle.
         np.testing.assert_allclose((np.array(scene.tool_position) - pose[:2, 3]) @ jaws, 0.009, atol=1e-6)
         assert around.gripper > closed.gripper == GRIP
 
@@ -163,7 +163,7 @@ def test_the_target_holds_before_and_after_its_time():
 
 
 def test_the_lead_brings_the_arm_to_the_grasp(world):
-    """Without it, 17.8 N·m/rad would leave the jaws millimetres off the handle."""
+    """Without it, 17.8 N·m/rad would leave the jaws millimeters off the handle."""
     scene = sample_scene(STANDARD, 3)
     world.reset(scene)
     expert = Expert(scene)

@@ -10,7 +10,7 @@ from prana_ros.simulation.hand import COLUMNS, MIDDLE, Hand, HandError, HandPath
 from prana_ros.simulation.scene import sample_scene, scene_distribution
 from prana_ros.simulation.servo_bus import ServoBus
 from prana_ros.simulation.world import World
-from prana_ros.so101.figures import JOINTS
+from prana_ros.so101.model import JOINTS
 
 
 @pytest.fixture

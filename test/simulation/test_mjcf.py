@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from prana_ros.simulation.expert import gravity_torque
 from prana_ros.simulation.mjcf import SECOND_ARM, SECOND_ARM_POSITION, build_mjcf
-from prana_ros.so101.figures import ACTUATOR, JOINT_NAMES, JOINTS, LINKS
 from prana_ros.so101.kinematics import forward, link_frames, position_limits
+from prana_ros.so101.model import ACTUATOR, JOINT_NAMES, JOINTS, LINKS
 
 LOWER, UPPER = position_limits()
 GRAVITY = 9.81
@@ -49,7 +49,7 @@ def test_every_link_is_where_the_kinematics_say(model, q):
 
 
 def potential_energy(q: np.ndarray) -> float:
-    """From the table of figures, without MuJoCo. The jaw's centre of mass is listed in the gripper frame at angle 0."""
+    """From the table of figures, without MuJoCo. The jaw's center of mass is listed in the gripper frame at angle 0."""
     frames, energy = link_frames(q), 0.0
     jaw_origin = np.array(JOINTS[-1].origin)
     for link in LINKS:

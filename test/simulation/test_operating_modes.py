@@ -12,7 +12,7 @@ from prana_ros.simulation.scene import sample_scene, scene_distribution
 from prana_ros.simulation.servo import Servo
 from prana_ros.simulation.servo_bus import ServoBus
 from prana_ros.simulation.world import World
-from prana_ros.so101.figures import ACTUATOR
+from prana_ros.so101.model import ACTUATOR
 
 ROLL = 4
 angles = st.floats(-3.0, 3.0)

@@ -27,7 +27,7 @@ STANDARD_7 = (
     (0.1869719284, 0.0815739084),
     (1.7143498989, 0.8321228418, 0.3253966398, 0.1659864303, 0.2720613344, 0.3996500595, 0.6003032427),
 )
-"""Tool position; yaw, tool and box colour, as they were when the first demonstrations were recorded."""
+"""Tool position; yaw, tool and box color, as they were when the first demonstrations were recorded."""
 
 
 @given(st.sampled_from(list(DISTRIBUTIONS.values())), seeds)

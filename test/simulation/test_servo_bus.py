@@ -17,7 +17,7 @@ from prana_ros.simulation import servo_bus
 from prana_ros.simulation.registers import ErrorBits
 from prana_ros.simulation.servo_bus import ServoBus
 from prana_ros.so101.calibration import position_range, twin_calibration
-from prana_ros.so101.figures import JOINT_NAMES, JOINTS
+from prana_ros.so101.model import JOINT_NAMES, JOINTS
 from prana_ros.so101.units import counts_to_radians
 
 PATIENCE = 10.0

@@ -21,7 +21,7 @@ from prana_ros.simulation.scene import (
 )
 from prana_ros.simulation.task import TaskMonitor
 from prana_ros.simulation.world import World
-from prana_ros.so101.figures import REST_POSE
+from prana_ros.so101.model import REST_POSE
 
 
 @cache
@@ -112,7 +112,7 @@ def test_in_the_jaws_over_the_box_after_a_lift_is_not_over(world):
 
 
 @given(st.floats(-0.03, 0.03))
-def test_a_tool_may_reach_two_millimetres_into_the_end_wall_and_no_farther(shift):
+def test_a_tool_may_reach_two_millimeters_into_the_end_wall_and_no_farther(shift):
     """Contacts are soft: a tool that leans on the end wall sinks into it, and is in the box all the same."""
     world = shared_world()
     put_tool_into_box(world, shift=shift)

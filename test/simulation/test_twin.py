@@ -11,7 +11,7 @@ from prana_ros.simulation.scene import STANDARD, sample_scene
 from prana_ros.simulation.twin import PATIENCE, Twin, measure_real_time_factor
 from prana_ros.simulation.twin_cameras import TwinCameras
 from prana_ros.simulation.world import CAMERAS, World
-from prana_ros.so101.figures import REST_POSE
+from prana_ros.so101.model import REST_POSE
 from prana_ros.so101.units import lerobot_to_radians
 
 SIZE = (64, 48)
@@ -201,8 +201,8 @@ def test_stamps_are_on_the_grid_and_what_comes_too_late_is_left_out(world, pause
         assert gaps.max() > 1
 
 
-def test_a_picture_shows_the_moment_of_its_stamp(world, tmp_path):
-    """The arm turns all the time; each picture is the one that a renderer makes of the state at the stamp."""
+def test_an_image_shows_the_moment_of_its_stamp(world, tmp_path):
+    """The arm turns all the time; each image is the one that a renderer makes of the state at the stamp."""
     recorder, states = Recorder(), {}
     with Twin(world, [None]) as twin:
         cameras = TwinCameras(twin, 25, lambda sim, _due: sim, recorder)
@@ -215,8 +215,8 @@ def test_a_picture_shows_the_moment_of_its_stamp(world, tmp_path):
         wait_until(lambda: len(recorder.frames) >= 6)
         cameras.stop()
     assert start < recorder.frames[0][2]
-    pictures = [image for camera, image, _ in recorder.frames if camera == "table"]
-    assert (pictures[0] != pictures[-1]).any()
+    images = [image for camera, image, _ in recorder.frames if camera == "table"]
+    assert (images[0] != images[-1]).any()
     for camera, image, stamp_ns in recorder.frames:
         assert (image == world.render(camera, states[stamp_ns])).all()
     world.close()
@@ -245,12 +245,12 @@ def test_cameras_that_cannot_draw_say_what_is_missing(world, monkeypatch):
         TwinCameras(twin, 30, lambda sim, _due: sim, Recorder()).start()
 
 
-def test_the_measured_factor_counts_physics_and_pictures(monkeypatch):
+def test_the_measured_factor_counts_physics_and_images(monkeypatch):
     scene = sample_scene(STANDARD, 0)
     passed = [0.0]
     monkeypatch.setattr("prana_ros.simulation.twin.time.perf_counter", lambda: passed[0])
     monkeypatch.setattr(World, "step", lambda self: passed.__setitem__(0, passed[0] + 0.001))
     monkeypatch.setattr(World, "render", lambda self, camera: passed.__setitem__(0, passed[0] + 0.01))
-    # A second takes 500 steps of 1 ms and 2 x 25 pictures of 10 ms.
+    # A second takes 500 steps of 1 ms and 2 x 25 images of 10 ms.
     assert measure_real_time_factor(scene, SIZE, camera_fps=25, duration=0.4) == pytest.approx(1.0)
     assert measure_real_time_factor(scene, SIZE, camera_fps=0, duration=0.4) == pytest.approx(2.0)

@@ -1,4 +1,4 @@
-"""The world: servo law, clocks, pictures, resets."""
+"""The world: servo law, clocks, images, resets."""
 
 import threading
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 from prana_ros.simulation.expert import gravity_torque
 from prana_ros.simulation.scene import HARD, STANDARD, sample_scene
 from prana_ros.simulation.world import CAMERAS, World
-from prana_ros.so101.figures import ACTUATOR, GRIPPER_TORQUE_FRACTION, REST_POSE
+from prana_ros.so101.model import ACTUATOR, GRIPPER_TORQUE_FRACTION, REST_POSE
 
 
 @pytest.fixture

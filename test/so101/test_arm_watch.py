@@ -16,7 +16,7 @@ from prana_ros.so101.arm_watch import (
     WatchLimits,
 )
 from prana_ros.so101.bus import ArmReading
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.stop_ladder import StopReason
 
 ELBOW = JOINT_NAMES.index("elbow_flex")

@@ -17,7 +17,7 @@ from prana_ros.simulation.servo_bus import ServoBus
 from prana_ros.so101 import bus as bus_module
 from prana_ros.so101.bus import ArmBus, BusError, CommunicationError, PortLostError
 from prana_ros.so101.calibration import twin_calibration
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.port_lock import PortLock
 from prana_ros.so101.units import counts_to_radians, lerobot_to_radians
 

@@ -16,8 +16,8 @@ from lerobot.robots.so_follower import SO101Follower, SO101FollowerConfig
 from prana_ros.resources import packaged
 from prana_ros.so101 import calibration as calib
 from prana_ros.so101.calibration import CalibrationError
-from prana_ros.so101.figures import JOINT_NAMES
 from prana_ros.so101.kinematics import position_limits
+from prana_ros.so101.model import JOINT_NAMES
 
 
 def content() -> dict[str, dict[str, int]]:

@@ -6,8 +6,8 @@ from support.arm import RAISED
 
 from prana_ros.simulation import registers
 from prana_ros.so101.bus import CommunicationError
-from prana_ros.so101.driver_state import Mode
-from prana_ros.so101.figures import JOINT_NAMES, REST_POSE
+from prana_ros.so101.driver_state import DriverMode
+from prana_ros.so101.model import JOINT_NAMES, REST_POSE
 from prana_ros.so101.stop_ladder import StopReason
 from prana_ros.so101.trajectory import Trajectory
 
@@ -21,7 +21,7 @@ def test_connecting_moves_nothing_and_leaves_the_torque_off(rig):
     rig.driver.connect()
     rig.run(0.3)
     assert rig.torque == [False] * 6
-    assert rig.mode is Mode.LIMP
+    assert rig.mode is DriverMode.TORQUE_OFF
     assert rig.state.counters.commands_sent == 0
     np.testing.assert_allclose(rig.driver.reading.position[2:], REST[2:], atol=2e-3)
 
@@ -35,7 +35,7 @@ def test_activation_makes_the_present_position_the_goal_before_the_torque_comes(
     rig.start()
     rig.run(0.5)
     assert rig.torque == [True] * 6
-    assert rig.mode is Mode.HOLDING
+    assert rig.mode is DriverMode.HOLDING
     np.testing.assert_allclose(rig.arm.position, RAISED, atol=4e-3)
 
 
@@ -52,7 +52,7 @@ def test_an_activation_that_fails_halfway_is_known_to_have_raised_torque_and_goe
     with pytest.raises(CommunicationError):
         rig.driver.activate()
     assert rig.torque == [True] * 4 + [False] * 2
-    assert rig.mode is not Mode.LIMP
+    assert rig.mode is not DriverMode.TORQUE_OFF
     rig.driver.begin_shutdown()
     rig.run(20.0, until=lambda: rig.driver.shutdown_result(rig.now_ns) is not None)
     assert rig.driver.shutdown_result(rig.now_ns) == ""
@@ -114,7 +114,7 @@ def test_a_second_driver_takes_over_a_moving_arm_without_a_jump(rig):
     rig.driver = rig.new_driver()
     rig.driver.connect()
     assert all(rig.torque)
-    assert rig.mode is Mode.HOLDING
+    assert rig.mode is DriverMode.HOLDING
     rig.history.clear()
     rig.driver.activate()
     rig.run(0.5)
@@ -129,7 +129,7 @@ def test_a_second_driver_takes_over_a_moving_arm_without_a_jump(rig):
 def test_torque_off_on_request_wherever_the_arm_is_and_on_again_without_a_jump(rig):
     rig.raise_arm()
     rig.driver.set_torque(False)
-    assert rig.mode is Mode.LIMP
+    assert rig.mode is DriverMode.TORQUE_OFF
     assert not any(rig.torque)
     with pytest.raises(ValueError, match="the torque is off"):
         rig.go(REST)
@@ -139,16 +139,16 @@ def test_torque_off_on_request_wherever_the_arm_is_and_on_again_without_a_jump(r
     rig.driver.set_torque(True)
     rig.run(0.5)
     np.testing.assert_allclose(rig.arm.position, fallen, atol=0.02)
-    assert rig.mode is Mode.HOLDING
+    assert rig.mode is DriverMode.HOLDING
 
 
 def test_going_to_rest_on_request(rig):
     rig.raise_arm()
     seconds = rig.driver.go_to_rest(rig.now_ns)
     rig.run(0.5)
-    assert rig.mode is Mode.RETURNING
+    assert rig.mode is DriverMode.RETURNING
     rig.run(seconds)
-    assert rig.mode is Mode.HOLDING
+    assert rig.mode is DriverMode.HOLDING
     np.testing.assert_allclose(rig.arm.position, REST, atol=4e-3)
     assert all(rig.torque)
 
@@ -160,10 +160,10 @@ def test_a_trajectory_is_played_and_the_mode_tells(rig):
     rig.start()
     rig.go(RAISED, 1.0)
     rig.run(0.5)
-    assert rig.mode is Mode.FOLLOWING
+    assert rig.mode is DriverMode.FOLLOWING
     np.testing.assert_allclose(rig.arm.position, (REST + RAISED) / 2, atol=0.1)
     rig.run(0.7)
-    assert rig.mode is Mode.HOLDING
+    assert rig.mode is DriverMode.HOLDING
     np.testing.assert_allclose(rig.arm.position, RAISED, atol=4e-3)
     np.testing.assert_allclose(rig.driver.commanded, RAISED, atol=1e-9)
     counters = rig.state.counters
@@ -223,9 +223,9 @@ def test_a_leader_that_takes_over_ends_the_plan_of_the_policy(rig):
     rig.go(REST, 3.0, owner="policy")
     rig.run(1.0)
     rig.driver.acquire("policy", 0.0)
-    assert rig.mode is Mode.FOLLOWING
+    assert rig.mode is DriverMode.FOLLOWING
     rig.driver.acquire("leader", 0.0)
-    assert rig.mode is Mode.HOLDING
+    assert rig.mode is DriverMode.HOLDING
     rig.run(0.5)
     held = rig.arm.position.copy()
     rig.run(1.0)
@@ -242,7 +242,7 @@ def test_a_lost_commander_stops_the_arm_until_the_stop_is_cleared(rig):
         assert not rig.state.stop_reason
     rig.run(0.3)
     state = rig.state
-    assert (state.mode, state.stop_reason, state.owner) == (Mode.STOPPED, StopReason.LOST_COMMANDER, "")
+    assert (state.mode, state.stop_reason, state.owner) == (DriverMode.STOPPED, StopReason.LOST_COMMANDER, "")
     assert "'policy' sent no trajectory" in state.stop_message
     rig.run(0.3)
     held = rig.arm.position.copy()
@@ -254,7 +254,7 @@ def test_a_lost_commander_stops_the_arm_until_the_stop_is_cleared(rig):
         with pytest.raises(ValueError, match="stopped and cannot be taken"):
             rig.driver.acquire(owner, 0.0)
     rig.driver.clear_stop()
-    assert rig.mode is Mode.HOLDING
+    assert rig.mode is DriverMode.HOLDING
     rig.driver.acquire("policy", 0.0)
 
 
@@ -263,4 +263,4 @@ def test_without_a_heartbeat_a_plan_that_runs_out_is_held(rig):
     rig.driver.acquire("replay", 0.0)
     rig.go(RAISED, 0.8, owner="replay")
     rig.run(5.0)
-    assert (rig.mode, rig.state.owner) == (Mode.HOLDING, "replay")
+    assert (rig.mode, rig.state.owner) == (DriverMode.HOLDING, "replay")

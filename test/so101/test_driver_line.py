@@ -7,8 +7,8 @@ from support.arm import RAISED
 from prana_ros.simulation import registers
 from prana_ros.simulation.registers import ErrorBits
 from prana_ros.so101.bus import BusError
-from prana_ros.so101.driver_state import Mode
-from prana_ros.so101.figures import REST_POSE
+from prana_ros.so101.driver_state import DriverMode
+from prana_ros.so101.model import REST_POSE
 from prana_ros.so101.stop_ladder import StopReason
 
 REST = np.array(REST_POSE)
@@ -34,7 +34,7 @@ def test_silence_stops_the_arm_and_its_return_leaves_it_stopped(make_rig):
     rig = make_rig(reply_timeout=0.05).raise_arm()
     rig.bus.servos[4].muted = True
     rig.run(0.8)
-    assert (rig.mode, rig.state.stop_reason) == (Mode.STOPPED, StopReason.COMMUNICATION)
+    assert (rig.mode, rig.state.stop_reason) == (DriverMode.STOPPED, StopReason.COMMUNICATION)
     assert "5 (wrist_roll)" in rig.state.stop_message
     assert rig.state.communication_errors[4] > 0
     rig.bus.servos[4].muted = False
@@ -53,7 +53,7 @@ def test_unplugging_stops_and_plugging_in_again_takes_over_without_a_jump(rig):
     rig.bus.unplug()
     rig.run(1.5)
     state = rig.state
-    assert (state.mode, state.stop_reason) == (Mode.STOPPED, StopReason.COMMUNICATION)
+    assert (state.mode, state.stop_reason) == (DriverMode.STOPPED, StopReason.COMMUNICATION)
     assert "There is no port" in state.stop_message
     assert state.counters.commands_lost > 100
     with pytest.raises(ValueError, match="no contact"):
@@ -78,7 +78,7 @@ def test_after_a_loss_of_power_the_arm_is_limp_and_set_up_anew(make_rig):
     for servo in rig.bus.servos:
         servo.muted = False
     rig.run(2.5)
-    assert rig.mode is Mode.LIMP
+    assert rig.mode is DriverMode.TORQUE_OFF
     assert rig.bus.servos[5].get(registers.TORQUE_LIMIT) == 500
     with pytest.raises(ValueError, match="have no torque; did their motors lose power\\? set_torque switches"):
         rig.driver.clear_stop()

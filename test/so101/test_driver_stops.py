@@ -5,15 +5,15 @@ import pytest
 from support.arm import RAISED
 
 from prana_ros.simulation.registers import ErrorBits
-from prana_ros.so101.driver_state import Mode
-from prana_ros.so101.figures import REST_POSE
+from prana_ros.so101.driver_state import DriverMode
+from prana_ros.so101.model import REST_POSE
 from prana_ros.so101.stop_ladder import StopReason
 
 REST = np.array(REST_POSE)
 
 
 def run_until_limp_at_rest(rig):
-    rig.run(20.0, until=lambda: rig.mode is Mode.LIMP)
+    rig.run(20.0, until=lambda: rig.mode is DriverMode.TORQUE_OFF)
     assert not any(rig.torque)
     np.testing.assert_allclose(rig.arm.position[:5], REST[:5], atol=0.03)
 
@@ -28,7 +28,7 @@ def test_the_stop_service_brakes_without_coming_back(rig):
     path = np.array(rig.history)[:, 0]
     assert np.all(np.diff(path) >= -1e-9)
     assert path[-1] - path[0] < 0.1
-    assert (rig.mode, rig.state.stop_message) == (Mode.STOPPED, "Enough.")
+    assert (rig.mode, rig.state.stop_message) == (DriverMode.STOPPED, "Enough.")
     assert all(rig.torque)
 
 
@@ -36,12 +36,12 @@ def test_heat_walks_down_the_whole_ladder_and_is_not_dropped(rig):
     rig.raise_arm()
     rig.bus.servos[2].temperature = 68.0
     rig.run(0.2)
-    assert rig.mode is Mode.HOLDING  # a single odd reading would stop nothing
+    assert rig.mode is DriverMode.HOLDING  # a single odd reading would stop nothing
     rig.run(0.3)
-    assert (rig.mode, rig.state.stop_reason) == (Mode.STOPPED, StopReason.OVER_TEMPERATURE)
+    assert (rig.mode, rig.state.stop_reason) == (DriverMode.STOPPED, StopReason.OVER_TEMPERATURE)
     assert "elbow_flex has 68 °C; allowed are 65 °C" in rig.state.stop_message
     rig.run(0.6)
-    assert rig.mode is Mode.RETURNING
+    assert rig.mode is DriverMode.RETURNING
     run_until_limp_at_rest(rig)
 
 
@@ -49,7 +49,7 @@ def test_heat_walks_down_the_whole_ladder_and_is_not_dropped(rig):
 def test_a_way_to_rest_goes_on_after_it_was_interrupted(rig, interruption):
     rig.raise_arm()
     rig.bus.servos[2].temperature = 68.0
-    rig.run(3.0, until=lambda: rig.mode is Mode.RETURNING)
+    rig.run(3.0, until=lambda: rig.mode is DriverMode.RETURNING)
     rig.run(0.3)
     if interruption == "deactivation":
         rig.driver.deactivate()
@@ -63,7 +63,7 @@ def test_a_way_to_rest_goes_on_after_it_was_interrupted(rig, interruption):
 def test_a_driver_that_ends_on_the_way_to_rest_gets_there(rig):
     rig.raise_arm()
     rig.bus.servos[2].temperature = 68.0
-    rig.run(3.0, until=lambda: rig.mode is Mode.RETURNING)
+    rig.run(3.0, until=lambda: rig.mode is DriverMode.RETURNING)
     rig.run(0.3)
     rig.driver.deactivate()
     rig.driver.begin_shutdown()

@@ -12,7 +12,7 @@ from prana_ros.so101.bus import ArmBus
 from prana_ros.so101.calibration import twin_calibration
 from prana_ros.so101.driver import ArmDriver
 from prana_ros.so101.driver_state import DriverSettings
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.stop_ladder import StopReason
 from prana_ros.so101.trajectory import Trajectory
 

@@ -11,8 +11,8 @@ from support.arm import RAISED
 from prana_ros.simulation import registers
 from prana_ros.simulation.servo import Servo
 from prana_ros.so101.calibration import twin_calibration
-from prana_ros.so101.driver_state import DriverSettings, Mode
-from prana_ros.so101.figures import JOINT_NAMES, REST_POSE
+from prana_ros.so101.driver_state import DriverMode, DriverSettings
+from prana_ros.so101.model import JOINT_NAMES, REST_POSE
 from prana_ros.so101.motion import REST_SLACK, Motion, motion_limits
 from prana_ros.so101.motor_torque import MotorTorque
 from prana_ros.so101.reading_check import SLACK, readings_outside
@@ -138,7 +138,7 @@ def test_a_motor_that_lost_its_power_is_named_and_nothing_goes_on_until_it_has_t
     rig.arm.position[ELBOW] -= 0.3  # it hangs
     rig.run(3.0)
     state = rig.state
-    assert state.mode is Mode.PARTLY_LIMP
+    assert state.mode is DriverMode.TORQUE_PARTLY_OFF
     assert state.stop_reason is (StopReason.COMMUNICATION if unplugged else StopReason.TORQUE_LOST)
     assert "elbow_flex has no torque" in state.stop_message
     assert "set_torque" in state.stop_message
@@ -213,7 +213,7 @@ def test_torque_that_another_program_switches_on_moves_nothing(rig):
         servo.write(registers.TORQUE_ENABLE.address, b"\1")
     rig.run(1.0)
     np.testing.assert_allclose(rig.arm.position, REST, atol=0.02)
-    assert rig.mode is Mode.HOLDING
+    assert rig.mode is DriverMode.HOLDING
 
 
 def test_a_stop_during_activation_says_how_to_go_on(rig):
@@ -245,7 +245,7 @@ def test_in_a_dry_run_no_torque_is_switched_on_and_nothing_moves(make_rig):
     rig = make_rig(dry_run=True)
     rig.start()
     rig.run(0.3)
-    assert (rig.mode, any(rig.torque), rig.state.counters.commands_sent) == (Mode.LIMP, False, 0)
+    assert (rig.mode, any(rig.torque), rig.state.counters.commands_sent) == (DriverMode.TORQUE_OFF, False, 0)
     for refused in (lambda: rig.go(RAISED), lambda: rig.driver.go_to_rest(rig.now_ns)):
         with pytest.raises(ValueError, match="this is a dry run, in which the arm does not move"):
             refused()

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prana_ros.so101.figures import ACTUATOR, GRIPPER_TORQUE_FRACTION
 from prana_ros.so101.grip_guard import PATIENCE, GripGuard
+from prana_ros.so101.model import ACTUATOR, GRIPPER_TORQUE_FRACTION
 from prana_ros.so101.servo_settings import GRIPPER_OVERLOAD
 
 PERIOD = 0.01

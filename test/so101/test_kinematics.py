@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from prana_ros.resources import packaged
 from prana_ros.so101 import kinematics
-from prana_ros.so101.figures import JAW_GAP, JOINT_NAMES, JOINTS, LINKS
+from prana_ros.so101.model import JAW_GAP, JOINT_NAMES, JOINTS, LINKS
 from prana_ros.so101.urdf import ROOT_LINK, robot_description
 
 PUBLISHED_CHAIN = (
@@ -135,7 +135,7 @@ def test_gravity_torque_follows_from_the_table_of_masses():
         frames = kinematics.link_frames(poses)
         energy = np.zeros(len(poses))
         for link in LINKS:
-            # The jaw's centre of mass is tabulated in the gripper frame at the zero pose: bring it to the jaw's.
+            # The jaw's center of mass is tabulated in the gripper frame at the zero pose: bring it to the jaw's.
             center = np.append(link.center_of_mass, 1.0)
             if link.name == "jaw":
                 zero = kinematics.link_frames(np.zeros(6))

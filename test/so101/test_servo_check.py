@@ -12,7 +12,7 @@ from prana_ros.simulation.servo_bus import ServoBus
 from prana_ros.so101.bus import ArmBus
 from prana_ros.so101.bus_errors import BusError
 from prana_ros.so101.calibration import twin_calibration
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.servo_settings import settings_of
 
 CALIBRATION_REGISTERS = (r.HOMING_OFFSET, r.MIN_POSITION, r.MAX_POSITION)

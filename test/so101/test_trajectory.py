@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.trajectory import Trajectory, TrajectoryError, validate
 
 NOW = 5_000_000_000_000

@@ -12,7 +12,7 @@ from lerobot.motors.feetech import FeetechMotorsBus
 
 from prana_ros.so101 import units
 from prana_ros.so101.calibration import twin_calibration
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.units import Units
 
 
@@ -35,7 +35,7 @@ both_units = st.sampled_from(Units)
 
 
 def lerobot_bus(calibration: dict[str, MotorCalibration], unit: Units) -> FeetechMotorsBus:
-    """LeRobot's bus as SOFollower sets it up; normalising needs no port."""
+    """LeRobot's bus as SOFollower sets it up; normalizing needs no port."""
     arm = MotorNormMode.DEGREES if unit is Units.DEGREES else MotorNormMode.RANGE_M100_100
     modes = [arm] * 5 + [MotorNormMode.RANGE_0_100]
     motors = {name: Motor(n, "sts3215", mode) for n, (name, mode) in enumerate(zip(JOINT_NAMES, modes, strict=True), 1)}

@@ -10,8 +10,8 @@ from prana_ros.simulation.servo_bus import ServoBus
 from prana_ros.so101.bus import ArmBus
 from prana_ros.so101.calibration import MotorCalibration, twin_calibration
 from prana_ros.so101.driver import ArmDriver
-from prana_ros.so101.driver_state import DriverSettings, Mode
-from prana_ros.so101.figures import ACTUATOR, JOINT_NAMES, REST_POSE
+from prana_ros.so101.driver_state import DriverMode, DriverSettings
+from prana_ros.so101.model import ACTUATOR, JOINT_NAMES, REST_POSE
 from prana_ros.so101.trajectory import Trajectory
 
 PERIOD = 0.01
@@ -127,7 +127,7 @@ class Rig:
         return self.driver.state(self.now_ns)
 
     @property
-    def mode(self) -> Mode:
+    def mode(self) -> DriverMode:
         """The driver's mode now."""
         return self.state.mode
 

@@ -32,9 +32,9 @@ STD = np.array([10.0, 8.0, 8.0, 6.0, 12.0, 15.0])
 def statistics() -> dict[str, dict[str, torch.Tensor]]:
     """Of joints in LeRobot's units and of images; min and max are those of a normal range."""
     joints = {"mean": MEAN, "std": STD, "min": MEAN - 3 * STD, "max": MEAN + 3 * STD}
-    colours = {"mean": np.full((3, 1, 1), 0.5), "std": np.full((3, 1, 1), 0.25)}
-    colours |= {"min": np.zeros((3, 1, 1)), "max": np.ones((3, 1, 1))}
-    stats = {key: colours if "image" in key else joints for key in (*FEATURES, *ACTION)}
+    colors = {"mean": np.full((3, 1, 1), 0.5), "std": np.full((3, 1, 1), 0.25)}
+    colors |= {"min": np.zeros((3, 1, 1)), "max": np.ones((3, 1, 1))}
+    stats = {key: colors if "image" in key else joints for key in (*FEATURES, *ACTION)}
     return {key: {n: torch.tensor(v, dtype=torch.float32) for n, v in of.items()} for key, of in stats.items()}
 
 

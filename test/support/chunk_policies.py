@@ -5,19 +5,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from prana_ros.evaluation.drive import noise_seed
+from prana_ros.evaluation.rollout import noise_seed
 from prana_ros.inference.predictor import Prediction, Request
 from prana_ros.inference.spec import PolicySpec
 from prana_ros.simulation.expert import Expert
 from prana_ros.simulation.scene import STANDARD, sample_scene
-from prana_ros.so101.figures import REST_POSE
+from prana_ros.so101.model import REST_POSE
 from support.predictors import spec
 
 HEIGHT, WIDTH = 36, 48
 
 
 def small_spec(chunk_size: int = 16, observation_steps: int = 1, takes_prefix: bool = False) -> PolicySpec:
-    """Two small pictures of the twin's cameras, ten times a second."""
+    """Two small images of the twin's cameras, ten times a second."""
     made = spec(chunk_size, cameras=("table", "wrist"), takes_prefix=takes_prefix)
     cameras = dict.fromkeys(made.cameras, (3, HEIGHT, WIDTH))
     return replace(made, cameras=cameras, observation_steps=observation_steps)

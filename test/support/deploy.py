@@ -10,8 +10,8 @@ import numpy as np
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from lerobot.configs.types import FeatureType, PolicyFeature
 
-from prana_ros.graph import PACKAGE
-from prana_ros.so101.figures import REST_POSE
+from prana_ros.graphs.spec import PACKAGE
+from prana_ros.so101.model import REST_POSE
 from prana_ros.so101.units import radians_to_lerobot
 from support import checkpoints
 
@@ -28,7 +28,7 @@ def save_wandering_policy(folder: Path) -> Path:
 
 
 def save_wandering_act(folder: Path) -> Path:
-    """The same of LeRobot's ACT, on pictures of another size, which says nothing of its joints, units and rate."""
+    """The same of LeRobot's ACT, on images of another size, which says nothing of its joints, units and rate."""
     with above_rest():
         return checkpoints.save_act(folder)
 

@@ -7,9 +7,9 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from prana_msgs.msg import ArmState
+from prana_ros.messages.standard import duration_from_s
 from prana_ros.nodes import qos
-from prana_ros.nodes.messages import duration_from_s
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.units import lerobot_to_radians
 from support.lerobot_arms import motors_bus
 from support.ros import wait_until

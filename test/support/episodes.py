@@ -23,9 +23,9 @@ def episode(seed: int = 0, outcome: str = SUCCESS, **changes: object) -> Episode
     return Episode(**{**values, **changes})
 
 
-def film(pictures: int, height: int = 60, width: int = 160) -> tuple[np.ndarray, ...]:
-    """Pictures of one colour each, brighter from the first to the last."""
-    return tuple(np.full((height, width, 3), level, np.uint8) for level in np.linspace(40, 220, pictures))
+def strip_of(images: int, height: int = 60, width: int = 160) -> tuple[np.ndarray, ...]:
+    """Images of one color each, brighter from the first to the last."""
+    return tuple(np.full((height, width, 3), level, np.uint8) for level in np.linspace(40, 220, images))
 
 
 def evaluation(episodes: Sequence[Episode], name: str = "act", **changes: object) -> Evaluation:
@@ -34,7 +34,7 @@ def evaluation(episodes: Sequence[Episode], name: str = "act", **changes: object
         "name": name,
         "policy": {"path": f"outputs/{name}", "type": name, "parameters": 1000},
         "scenes": "hard",
-        "through": "lockstep",
+        "runner": "lockstep",
         "playback": {"execute_steps": 8, "asynchronous": False, "latency": 0.0},
         "time_limit": 15.0,
         "requested": len(episodes),

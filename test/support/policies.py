@@ -119,7 +119,7 @@ def wake(policy: torch.nn.Module, seed: int = 0) -> None:
 def write_dataset(
     root: Path, repo_id: str, episodes: Iterable[Iterable[dict[str, Any]]], fps: int = FPS, *, video: bool = False
 ) -> LeRobotDataset:
-    """A dataset of these episodes' frames (pictures 64 x 48), on any LeRobot that the tests run on."""
+    """A dataset of these episodes' frames (images 64 x 48), on any LeRobot that the tests run on."""
     image = {"dtype": "video" if video else "image", "shape": (48, 64, 3), "names": ["height", "width", "channels"]}
     joints = {"dtype": "float32", "shape": (6,), "names": [f"{name}.pos" for name in NAMES]}
     features = {"observation.state": joints, "action": joints, TABLE: image, WRIST: image}

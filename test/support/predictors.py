@@ -6,7 +6,7 @@ import numpy as np
 
 from prana_ros.inference.predictor import PolicyInput, Prediction
 from prana_ros.inference.spec import PolicySpec, StateRange
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.units import Units
 
 

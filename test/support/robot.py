@@ -10,9 +10,9 @@ from trajectory_msgs.msg import JointTrajectory
 
 from prana_msgs.msg import ArmState
 from prana_msgs.srv import Acquire, Release
+from prana_ros.messages.standard import image_to_msg, joint_state_to_msg
 from prana_ros.nodes import qos
-from prana_ros.nodes.messages import image_to_msg, joint_state_msg
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.ownership import Ownership, OwnershipError
 from prana_ros.so101.units import lerobot_to_radians
 from support.checkpoints import HEIGHT, WIDTH, state
@@ -59,7 +59,7 @@ class Robot:
             stamp = self._stamps[name]
             if name == "joint_states":
                 self._publishers[name].publish(
-                    joint_state_msg(self.names, self.joints[: len(self.names)], None, None, stamp)
+                    joint_state_to_msg(self.names, self.joints[: len(self.names)], None, None, stamp)
                 )
             else:
                 image = rng.integers(0, 256, (*self.size[name], 3), dtype=np.uint8)
@@ -86,7 +86,7 @@ class DriverSide:
     def switch_torque_off(self) -> None:
         """Report that the torque was switched off, which takes the arm from its owner."""
         self.ownership.revoke()
-        self._tell(mode=ArmState.MODE_LIMP)
+        self._tell(mode=ArmState.MODE_TORQUE_OFF)
 
     def _acquire(self, request: Acquire.Request, response: Acquire.Response) -> Acquire.Response:
         try:

@@ -4,7 +4,7 @@ import math
 
 from prana_ros.simulation import registers as r
 from prana_ros.simulation.servo import Servo
-from prana_ros.so101.figures import ACTUATOR
+from prana_ros.so101.model import ACTUATOR
 
 STEP = 0.002
 COUNT = 2.0 * math.pi / 4096.0

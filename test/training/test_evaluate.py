@@ -62,12 +62,12 @@ def test_prana_act_diffusion_and_the_expert_are_compared(checkpoint, tmp_path, r
     rows = [line.split()[:2] for line in said.out.splitlines()]
     assert all([name, "2/2" if name == "expert" else "0/2"] in rows for name in names)
     assert all([first, second] in rows for i, first in enumerate(names) for second in names[i + 1 :])
-    pictures = {path.name for path in output.glob("*.png")}
-    assert pictures == {
+    images = {path.name for path in output.glob("*.png")}
+    assert images == {
         *("success.png", "time_to_success.png", "smoothness.png"),
         *(f"{name}_failures_1.png" for name in names[:3]),
     }
-    alone = ["--no-film", "--no-reference", f"--output={tmp_path / 'alone'}"]
+    alone = ["--no-strips", "--no-reference", f"--output={tmp_path / 'alone'}"]
     assert run(evaluate_script, "--policy", checkpoint, *alone, *SHORT)[0] == 0
     again = read_evaluation(tmp_path / "alone" / "run.json").episodes
     assert again == read_evaluation(output / "run.json").episodes, "alone, not filmed, a second time: the same episodes"
@@ -77,7 +77,7 @@ def test_prana_act_diffusion_and_the_expert_are_compared(checkpoint, tmp_path, r
 def test_ctrl_c_reports_what_was_run(checkpoint, tmp_path, processes):
     """As a process, as it is started by hand."""
     output = tmp_path / "results"
-    many = ["--episodes=500", "--time-limit=0.2", "--no-film", "--no-reference", "--worlds=1", "--processes=1"]
+    many = ["--episodes=500", "--time-limit=0.2", "--no-strips", "--no-reference", "--worlds=1", "--processes=1"]
     process = processes.start(
         sys.executable, "training/evaluate.py", "--policy", checkpoint, *many, f"--output={output}", cwd=ROOT
     )
@@ -111,10 +111,10 @@ def test_a_policy_for_another_robot_is_refused(tmp_path, run):
         (["--policy", "expert", "--episodes=0"], "'0' is not a whole number of 1 or more"),
         (["--policy", "expert", "--time-limit=-1"], "'-1' is not a number above 0"),
         (["--policy", "expert", "--latency=-0.1"], "the latency is -0.1 s; it must be 0 or more"),
-        (["--policy", "expert", "--through=graph"], "the expert is no checkpoint that the graph could run"),
-        (["--policy", "a", "--through=graph", "--latency=0.2"], "--latency says how lock-step plays chunks"),
-        (["--policy", "a", "--real-time-factor=1"], "--real-time-factor belongs to --through graph"),
-        (["--policy", "a", "--through=graph", "--real-time-factor=2"], "--real-time-factor is 2; it must be at most 1"),
+        (["--policy", "expert", "--runner=graph"], "the expert is no checkpoint that the graph could run"),
+        (["--policy", "a", "--runner=graph", "--latency=0.2"], "--latency says how lock-step plays chunks"),
+        (["--policy", "a", "--real-time-factor=1"], "--real-time-factor belongs to --runner graph"),
+        (["--policy", "a", "--runner=graph", "--real-time-factor=2"], "--real-time-factor is 2; it must be at most 1"),
     ],
 )
 def test_what_cannot_be_evaluated_is_refused_in_one_sentence(arguments, sentence, checkpoint, tmp_path, run):

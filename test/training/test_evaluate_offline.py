@@ -13,9 +13,9 @@ from support.checkpoints import save_act, save_diffusion, save_prana
 from support.policies import NAMES, swinging_dataset
 from support.scripts import load_script
 
+from prana_ros.datasets.opening import open_dataset
 from prana_ros.inference.checkpoint import load_policy
-from prana_ros.inference.prediction import LoadedPolicy
-from prana_ros.learning.datasets import open_dataset
+from prana_ros.inference.loaded_policy import LoadedPolicy
 from prana_ros.learning.offline_evaluation import collect, open_for
 
 evaluate_offline = load_script("training/evaluate_offline.py")
@@ -65,8 +65,8 @@ def test_any_policy_is_compared_with_its_held_out_episodes(save, horizon, datase
     spread = np.array([result["spread_over_seeds_by_step"][name] for name in NAMES], dtype=float)[:, :reached]
     assert spread.any() == (save is not save_act), "ACT draws nothing when it predicts"
     for name in ("error.png", "chunks.png"):
-        with Image.open(output / name) as picture:
-            picture.verify()
+        with Image.open(output / name) as image:
+            image.verify()
 
 
 @pytest.mark.parametrize("save", [save_prana, save_diffusion])
@@ -90,8 +90,8 @@ def test_chunks_are_compared_with_the_actions_from_their_own_frames_time_on(save
 
 
 def test_episodes_that_were_trained_on_are_warned_about(dataset, tmp_path, evaluate, monkeypatch):
-    for picture in ("plot_error", "plot_chunks"):
-        monkeypatch.setattr(evaluate_offline, picture, lambda *_: None)  # a second each
+    for image in ("plot_error", "plot_chunks"):
+        monkeypatch.setattr(evaluate_offline, image, lambda *_: None)  # a second each
     checkpoint = save_prana(tmp_path / "policy")
     train_config(checkpoint, [0, 1])
     code, said = evaluate(checkpoint, "--dataset", dataset, "--episodes=1-2", "--stride=9", "--seeds=1")

@@ -89,7 +89,7 @@ def test_a_fit_that_cannot_be_written_leaves_the_checkpoint_as_it_was(dataset, t
 
 
 def test_the_published_command_finds_the_dataset_by_its_name(home, dataset, tmp_path, monkeypatch, capsys):
-    for module in ("lerobot.datasets.dataset_metadata", "prana_ros.learning.datasets"):
+    for module in ("lerobot.datasets.dataset_metadata", "prana_ros.datasets.opening"):
         monkeypatch.setattr(f"{module}.HF_LEROBOT_HOME", home)
     checkpoint = save_checkpoint("prana_v2", dataset, tmp_path)
     lose_noise(checkpoint)

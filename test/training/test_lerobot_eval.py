@@ -17,8 +17,8 @@ from support.checkpoints import HEIGHT, WIDTH, save_diffusion, save_prana
 from support.lerobot_commands import run_lerobot
 from support.policies import swinging_dataset
 
+from prana_ros.datasets.writer import dataset_features
 from prana_ros.resources import packaged
-from prana_ros.simulation.recording import dataset_features
 from prana_ros.simulation.task import TASK
 
 TWIN = ["--env.type=prana_twin", "--seed=0", "--eval.n_episodes=2"]
@@ -74,11 +74,11 @@ def test_the_demos_policy_does_the_task(runs):
     assert 40 < len(first) < 150, "it ends with success, not with the time"
     assert len(first) != len(second) or (first != second).any(), "two scenes"
     moved = np.abs(first[0].astype(int) - first[len(first) // 2]).mean(axis=2) > 40
-    assert moved[:, :320].mean() > 0.01, "the table's picture shows an arm that moves"
+    assert moved[:, :320].mean() > 0.01, "the table's image shows an arm that moves"
     assert moved[:, 320:].mean() > 0.1, "and the wrist's another view"
 
 
-def test_a_policy_with_a_history_gets_pictures_of_its_size(runs):
+def test_a_policy_with_a_history_gets_images_of_its_size(runs):
     told = metrics(runs / "diffusion")
     assert told["successes"] == [False, False]
     assert told["sum_rewards"] == [0.0, 0.0]

@@ -28,11 +28,11 @@ def camera(path, width: int, height: int) -> str:
 
 def test_a_policy_drives_the_twin_and_its_episode_can_be_read(processes, twin, tmp_path):
     checkpoint = save_prana(tmp_path / "checkpoint")
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
+    images = tmp_path / "images"
+    images.mkdir()
     for number in range(5):
-        Image.fromarray(np.full((48, 64, 3), 50 * number, np.uint8)).save(pictures / f"{number}.png")
-    cameras = f"{{table: {camera(f'{twin}_table.frames', 320, 240)}, wrist: {camera(pictures, 64, 48)}}}"
+        Image.fromarray(np.full((48, 64, 3), 50 * number, np.uint8)).save(images / f"{number}.png")
+    cameras = f"{{table: {camera(f'{twin}_table.frames', 320, 240)}, wrist: {camera(images, 64, 48)}}}"
     root = tmp_path / "recorded"
     process = processes.python(
         *("-m", "support.lerobot_commands", "lerobot_record"),
@@ -56,9 +56,9 @@ def test_a_policy_drives_the_twin_and_its_episode_can_be_read(processes, twin, t
     assert (np.ptp(state, axis=0)[:4] > 0.1).all(), "and the arm follows"
     for name, size in (("table", (3, 240, 320)), ("wrist", (3, 48, 64))):
         assert frames[0][f"observation.images.{name}"].shape == size
-    assert frames[0]["observation.images.table"].std() > 0.1, "the twin's picture, not an empty one"
+    assert frames[0]["observation.images.table"].std() > 0.1, "the twin's image, not an empty one"
     levels = {round(float(frame["observation.images.wrist"].mean()) * 255 / 50) for frame in frames}
-    assert len(levels) > 1, "the folder's pictures, one after the other"
+    assert len(levels) > 1, "the folder's images, one after the other"
     assert levels <= set(range(5))
 
     # The first action is the policy's for the first observation: within the spread that its noise leaves.

@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 from support.lerobot_commands import run_lerobot
 from support.policies import FLOW_KINDS, KINDS, swinging_dataset
 
-from prana_ros.policies.averaging import UPDATES
 from prana_ros.policies.chunk_policy import TRAINING_WEIGHTS_FILE
 from prana_ros.policies.correlated_noise import fit_noise
-from prana_ros.policies.dataset_facts import action_statistics, normalised_action_episodes
+from prana_ros.policies.dataset_metadata import action_statistics, normalized_action_episodes
+from prana_ros.policies.ema import UPDATES
 
 STEPS, RESUMED_STEPS, FINETUNED_STEPS = 4, 6, 2
 LEARNING_RATE = 1e-4
@@ -154,7 +154,7 @@ def test_finetuning_on_other_statistics_fits_the_noise_to_them(trained, continue
     meta = LeRobotDatasetMetadata("test/swinging", root=other_dataset)
     statistics = action_statistics(meta)
     assert policy.noise.fitted_under(statistics)
-    fit = fit_noise(normalised_action_episodes(meta, statistics), policy.config.chunk_size, policy.config.noise_beta)
+    fit = fit_noise(normalized_action_episodes(meta, statistics), policy.config.chunk_size, policy.config.noise_beta)
     torch.testing.assert_close(policy.noise.cholesky, torch.from_numpy(fit.cholesky).float())
     before = load_file(trained / kind / "checkpoints" / f"{STEPS:06d}" / "pretrained_model" / "model.safetensors")
     assert not torch.allclose(before["noise.cholesky"], policy.noise.cholesky, atol=1e-3)

@@ -17,7 +17,7 @@ from support.policies import swinging_dataset
 from support.scripts import load_script
 
 from prana_ros.learning.training_log import read_metrics
-from prana_ros.so101.figures import JOINT_NAMES
+from prana_ros.so101.model import JOINT_NAMES
 
 ROOT = Path(__file__).parents[2]
 train = load_script("training/train.py")
@@ -130,8 +130,8 @@ def losses(output: Path) -> dict[int, float]:
 
 def assert_plots(checkpoint: Path) -> None:
     for name in ("loss.png", "chunks.png"):
-        with Image.open(checkpoint / "plots" / name) as picture:
-            picture.verify()
+        with Image.open(checkpoint / "plots" / name) as image:
+            image.verify()
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ class RegressionNetwork(ObservationNetwork):
         self.action_out = nn.Linear(config.dim, config.action_dim)
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """Normalised action chunks (B, H, A)."""
+        """Normalized action chunks (B, H, A)."""
         tokens = self.observation_tokens(batch)
         mask = None
         if self.language is not None:
@@ -68,7 +68,7 @@ class PranaV1Policy(ChunkPolicy):
 
     @torch.no_grad()
     def predict_action_chunk(self, batch: dict[str, Tensor], **kwargs: Any) -> Tensor:
-        """Predict a normalised action chunk (B, H, A) from preprocessed observations.
+        """Predict a normalized action chunk (B, H, A) from preprocessed observations.
 
         Args:
             batch: preprocessed observations.

@@ -1,0 +1,1 @@
+"""LeRobot datasets: opening them, writing them, keeping their decoded frames."""
