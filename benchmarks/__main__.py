@@ -10,14 +10,14 @@ from benchmarks.harness import RESULTS, table
 
 NOT_BENCHMARKS = (
     "__main__",
+    "ablation_runs",
     "arithmetic_floor",
-    "changes",
     "closed_loop",
     "evaluation_tables",
+    "execution_variants",
     "full_size",
     "harness",
-    "joining",
-    "variants",
+    "inpainting_variants",
 )
 """What benchmarks share, and what makes text of their results."""
 

@@ -59,7 +59,7 @@ PROMISES = {
         "test_a_camera_that_is_much_too_slow_is_refused_before_the_arm_has_torque",
     ),
     "The graph activates the driver": (
-        "test_graph.py",
+        "graphs/test_deploy.py",
         "test_the_driver_switches_torque_on_only_once_the_policy_is_active",
     ),
     # -- torque

@@ -13,7 +13,7 @@ from support.work import die, fail, leave, own_process, refuse, squares, wait_fo
 
 from prana_ros.workers import WorkerError, share_out
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 PRELOAD = "prana_ros.workers"
 
 

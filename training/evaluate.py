@@ -150,7 +150,7 @@ def trials_of(options: argparse.Namespace) -> Trials:
         playback=Playback(options.execute_steps, options.asynchronous, options.latency),
         worlds=options.worlds,
         processes=options.processes,
-        strip=not options.no_film,
+        strip=not options.no_strips,
         command=shlex.join(["python", *sys.argv]),
     )
 

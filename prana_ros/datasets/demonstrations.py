@@ -21,7 +21,8 @@ from filelock import FileLock, Timeout
 from lerobot.datasets.aggregate import aggregate_datasets
 
 from prana_ros.datasets.writer import VIDEO_FILE_SIZE, DemonstrationDataset
-from prana_ros.simulation.demonstrations import CONTROL_RATE, record_demonstration
+from prana_ros.simulation.demonstrations import record_demonstration
+from prana_ros.simulation.driven_world import TICKS
 from prana_ros.simulation.scene import DISTRIBUTIONS, TRAINING_SEEDS, Scene, SceneDistribution, sample_scene
 from prana_ros.simulation.world import CAMERA_SIZE, World
 from prana_ros.workers import WorkerError, share_out
@@ -54,8 +55,8 @@ class Recording:
         width, height = self.size
         if width % 2 or height % 2 or not (2 <= width <= 1920 and 2 <= height <= 1080):
             raise ValueError(f"the camera size is {width}x{height}; both must be even, from 2x2 to 1920x1080")
-        if self.fps < 1 or CONTROL_RATE % self.fps:
-            raise ValueError(f"fps is {self.fps}; it must divide {CONTROL_RATE:.0f}")
+        if self.fps < 1 or TICKS % self.fps:
+            raise ValueError(f"fps is {self.fps}; it must divide {TICKS}")
         if self.seed < 0:
             raise ValueError(f"the first seed is {self.seed}; it must not be negative")
 

@@ -42,7 +42,7 @@ class EpisodeResult:
 
 
 class Environment(Protocol):
-    """Where the episodes take place. Both calls block and raise :class:`SeriesInterrupted` when the series is to end."""
+    """Where episodes take place. Both calls block, and raise :class:`SeriesInterrupted` when the series is to end."""
 
     def reset(self, episode: int) -> None:
         """Make everything ready for the episode, counted from 0, or raise :class:`EnvironmentFailed`."""
@@ -59,7 +59,7 @@ class Series:
     safe: each is replaced, never changed in place.
     """
 
-    stage: Environment
+    environment: Environment
     episodes: int
     on_change: Callable[[], None] = lambda: None
     state: SeriesState = SeriesState.IDLE
@@ -79,14 +79,14 @@ class Series:
     def _run_episode(self, episode: int) -> EpisodeResult:
         try:
             self._change(SeriesState.RESETTING)
-            self.stage.reset(episode)
+            self.environment.reset(episode)
         except EnvironmentFailed as error:
             return EpisodeResult(f"aborted: {error}", final=True)
         except SeriesInterrupted:
             return EpisodeResult("aborted: interrupted", final=True)
         try:
             self._change(SeriesState.RUNNING)
-            return self.stage.run(episode)
+            return self.environment.run(episode)
         except EnvironmentFailed as error:
             return EpisodeResult(f"aborted: {error}")
         except SeriesInterrupted:

@@ -1,8 +1,8 @@
 """The twin as a gymnasium environment, in the units and with the images of the datasets that policies learn from.
 
 Simulated time stands still between steps. A step is one frame: the servos' goal runs straight from the last action to
-the new one while the frame lasts, as the driver plays a trajectory whose next point arrives one frame ahead, but
-without the driver's limits on speed and acceleration and without its grip guard: LeRobot has none.
+the new one while the frame lasts, as the driver plays a trajectory whose next point arrives one frame ahead, within the
+driver's limits.
 """
 
 import atexit
@@ -12,19 +12,18 @@ import gymnasium as gym
 import numpy as np
 
 from prana_ros.evaluation.policy_view import stretched
-from prana_ros.simulation.demonstrations import CONTROL_RATE, SETTLE_TIME
+from prana_ros.simulation.driven_world import TICKS, DrivenWorld
 from prana_ros.simulation.scene import TRAINING_SEEDS, sample_scene, scene_distribution
-from prana_ros.simulation.task import TASK, TaskMonitor
+from prana_ros.simulation.task import TASK
 from prana_ros.simulation.world import CAMERA_SIZE, CAMERAS, World
-from prana_ros.so101.model import JOINTS
+from prana_ros.so101.model import JOINT_NAMES, JOINTS
+from prana_ros.so101.trajectory import Trajectory
 from prana_ros.so101.units import lerobot_to_radians, radians_to_lerobot
 
 Observation = dict[str, Any]
 
 JOINT_LIMITS = radians_to_lerobot([[joint.lower for joint in JOINTS], [joint.upper for joint in JOINTS]])
 """Least and largest joint targets (2, 6) in LeRobot's units."""
-MONITOR_TICKS = 10
-"""The task is looked at in each tenth control period, ten times a second."""
 
 
 class TwinEnvironment(gym.Env[Observation, np.ndarray]):
@@ -63,8 +62,8 @@ class TwinEnvironment(gym.Env[Observation, np.ndarray]):
         Raises:
             ValueError: if an argument is none of what is allowed.
         """
-        if fps < 1 or CONTROL_RATE % fps:
-            raise ValueError(f"fps is {fps}; it must divide {CONTROL_RATE:.0f}")
+        if fps < 1 or TICKS % fps:
+            raise ValueError(f"fps is {fps}; it must divide {TICKS}")
         for name, value in (("width", camera_size[0]), ("height", camera_size[1]), ("image_size", image_size)):
             if value is not None and value < 8:
                 raise ValueError(f"{name} of the images is {value}; it must be at least 8")
@@ -73,7 +72,7 @@ class TwinEnvironment(gym.Env[Observation, np.ndarray]):
         self.metadata = {**type(self).metadata, "render_fps": fps}
         self._distribution = scene_distribution(scenes)
         self._camera_size, self._image_size = camera_size, image_size
-        self._frame_ticks = round(CONTROL_RATE / fps)
+        self._frame_ticks = TICKS // fps
         self._world: World | None = None
         self._images: dict[str, np.ndarray] = {}
         self.action_space = gym.spaces.Box(*JOINT_LIMITS.astype(np.float32), dtype=np.float32)
@@ -99,9 +98,7 @@ class TwinEnvironment(gym.Env[Observation, np.ndarray]):
             # under its own. MuJoCo must have drawn before: what it has to do at the end comes after what is named now.
             self._world.render(CAMERAS[0])
             atexit.register(self.close)
-        self._world.reset(scene)
-        self._world.step(round(SETTLE_TIME / self._world.timestep))
-        self._monitor, self._tick = TaskMonitor(self._world), 0
+        self._driven = DrivenWorld(self._world, scene)
         return self._observe(self._world), self._info(scene.seed)
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -116,7 +113,7 @@ class TwinEnvironment(gym.Env[Observation, np.ndarray]):
         action = np.asarray(action, dtype=np.float64)
         if action.shape != self.action_space.shape or not np.isfinite(action).all():
             raise ValueError(f"an action is 6 finite joint targets in LeRobot's units, not {action.tolist()}")
-        self._play(self._world, lerobot_to_radians(np.clip(action, *JOINT_LIMITS)))
+        self._play(lerobot_to_radians(np.clip(action, *JOINT_LIMITS)))
         info = self._info(self._world.scene.seed)
         return self._observe(self._world), float(info["is_success"]), info["is_success"], False, info
 
@@ -131,14 +128,11 @@ class TwinEnvironment(gym.Env[Observation, np.ndarray]):
             self._world.close()
             self._world = None
 
-    def _play(self, world: World, target: np.ndarray) -> None:
-        start = world.goal
-        for tick in range(1, self._frame_ticks + 1):
-            world.goal = start + (target - start) * tick / self._frame_ticks
-            world.step(round(1 / (CONTROL_RATE * world.timestep)))
-            self._tick += 1
-            if self._tick % MONITOR_TICKS == 0:
-                self._monitor.update()
+    def _play(self, target: np.ndarray) -> None:
+        driven, frame = self._driven, np.array([self._frame_ticks / TICKS])
+        driven.motion.accept(Trajectory("", driven.now_ns, JOINT_NAMES, frame, target[None]), driven.now_ns)
+        for _ in range(self._frame_ticks):
+            driven.step()
 
     def _observe(self, world: World) -> Observation:
         snapshot = world.snapshot()
@@ -147,7 +141,8 @@ class TwinEnvironment(gym.Env[Observation, np.ndarray]):
         return {"agent_pos": radians_to_lerobot(world.position).astype(np.float32), "pixels": pixels}
 
     def _info(self, seed: int) -> dict[str, Any]:
-        return {"is_success": self._monitor.success, "outcome": self._monitor.outcome(), "scene_seed": seed}
+        monitor = self._driven.monitor
+        return {"is_success": monitor.success, "outcome": monitor.outcome(), "scene_seed": seed}
 
 
 def _observation_space(camera_size: tuple[int, int], image_size: int | None) -> gym.spaces.Dict:

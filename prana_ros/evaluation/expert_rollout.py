@@ -6,9 +6,9 @@ from functools import partial
 import numpy as np
 
 from prana_ros.evaluation.episode import Episode
-from prana_ros.evaluation.playback import TICKS
 from prana_ros.evaluation.twin_episode import TwinEpisode
 from prana_ros.simulation.demonstration_style import PLAIN, draw_style
+from prana_ros.simulation.driven_world import TICKS
 from prana_ros.simulation.expert import Expert
 from prana_ros.simulation.scene import SceneDistribution, sample_scene
 from prana_ros.simulation.world import World
@@ -21,7 +21,7 @@ def run_expert(
     """One episode of the expert per seed, without the noise of demonstrations; yields each as it ends, ``chunks`` 0.
 
     Args:
-        plain: always in the same manner, not in one of people's.
+        plain: always in the same style, not in one of people's.
         processes: see :func:`~prana_ros.evaluation.lockstep.run_lockstep`.
 
     Raises:
@@ -43,5 +43,6 @@ def _run_share(distribution: SceneDistribution, plain: bool, seeds: Sequence[int
             expert = Expert(scene, PLAIN if plain else draw_style(np.random.default_rng((seed, 2))))
             trial = TwinEpisode(world, scene, expert.duration)
             while not trial.over:
-                trial.step(expert.target(trial.tick / TICKS))
+                trial.driven.motion.aim(expert.target(trial.tick / TICKS))
+                trial.step()
             yield trial.episode()

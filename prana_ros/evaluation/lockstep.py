@@ -13,12 +13,13 @@ from functools import partial
 from itertools import islice
 
 from prana_ros.evaluation.episode import Episode
-from prana_ros.evaluation.playback import SYNCHRONOUS, TICKS, Playback
+from prana_ros.evaluation.playback import SYNCHRONOUS, Playback
 from prana_ros.evaluation.policy_view import PolicyView
-from prana_ros.evaluation.rollout import Drive
+from prana_ros.evaluation.rollout import Rollout
 from prana_ros.evaluation.twin_episode import TwinEpisode
 from prana_ros.inference.loaded_policy import LoadedPolicy
 from prana_ros.inference.predictor import Prediction, Request
+from prana_ros.simulation.driven_world import TICKS
 from prana_ros.simulation.scene import SceneDistribution, sample_scene
 from prana_ros.simulation.world import World
 from prana_ros.workers import share_out
@@ -115,7 +116,7 @@ class _Place:
         conditions = self._conditions
         scene = sample_scene(conditions.distribution, seed)
         trial = TwinEpisode(self._world, scene, conditions.time_limit, strip=conditions.strip)
-        self._episode = Drive(trial, self._policy, self._view, conditions.playback).run()
+        self._episode = Rollout(trial, self._policy, self._view, conditions.playback).run()
         self.request = next(self._episode)
 
     def go_on(self, prediction: Prediction) -> Episode | None:

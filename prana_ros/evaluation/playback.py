@@ -16,14 +16,11 @@ import numpy as np
 from prana_ros.inference.engine import Chunk, InferenceEngine
 from prana_ros.inference.plan import NANOSECONDS, Plan, Seam, replaced, seam_between
 from prana_ros.inference.spec import PolicySpec
-from prana_ros.simulation.demonstrations import CONTROL_RATE
+from prana_ros.simulation.driven_world import TICKS
 from prana_ros.so101.model import JOINT_NAMES
+from prana_ros.so101.motion import Motion
 from prana_ros.so101.trajectory import Trajectory
-from prana_ros.so101.trajectory_sampler import TrajectorySampler
 
-TICKS = round(CONTROL_RATE)
-"""Servo goals a second, the driver's rate (Hz): simulated time passes in these ticks."""
-TICK_NS = NANOSECONDS // TICKS
 _OWNER = "evaluation"
 
 
@@ -127,9 +124,7 @@ class Schedule:
 
 
 class Playing(Protocol):
-    """The arm as it plays chunks; ``player`` gives its goals."""
-
-    player: TrajectorySampler
+    """How an arm plays chunks."""
 
     def observe(self, now_ns: int) -> None:
         """An inference begins."""
@@ -143,10 +138,10 @@ class Playing(Protocol):
 
 
 class Asynchronous:
-    """As the running graph does it: the engine keeps the plan, the player is the driver's."""
+    """As the running graph does it: the engine keeps the plan, the motion is the driver's."""
 
-    def __init__(self, engine: InferenceEngine, position: np.ndarray, latency: float) -> None:
-        self.player = TrajectorySampler(position)
+    def __init__(self, engine: InferenceEngine, motion: Motion, latency: float) -> None:
+        self._motion = motion
         self._engine = engine
         self._engine.latency.add_warm_up(latency)
 
@@ -155,7 +150,7 @@ class Asynchronous:
 
     def take_over(self, chunk: Chunk, now_ns: int) -> Seam | None:
         seam = self._engine.seam(chunk, now_ns)
-        _play(self.player, chunk.plan, now_ns)
+        _play(self._motion, chunk.plan, now_ns)
         self._engine.accept(chunk, now_ns)
         return seam
 
@@ -167,16 +162,16 @@ class Synchronous:
     would have gone on; its last action, held, where it was played to its end; the hold, where there is a latency.
     """
 
-    def __init__(self, position: np.ndarray, latency: float) -> None:
-        self.player = TrajectorySampler(position)
+    def __init__(self, motion: Motion, latency: float) -> None:
+        self._motion = motion
         self._waits = latency > 0
         self._running: Plan | None = None
 
     def observe(self, now_ns: int) -> None:
         """The arm holds until the chunk is there."""
         if self._waits:
-            held = self.player.sample(now_ns)
-            self.player.hold_at(held)
+            held = self._motion.planned(now_ns)
+            self._motion.aim(held)
             if self._running is not None:
                 self._running = Plan(np.array([now_ns]), held[None])
 
@@ -184,11 +179,11 @@ class Synchronous:
         delay = now_ns - chunk.observation.t_obs_ns
         plan = Plan(chunk.plan.times_ns + delay, chunk.plan.positions)
         seam = None if self._running is None else seam_between(self._running, plan, now_ns)
-        _play(self.player, plan, now_ns)
+        _play(self._motion, plan, now_ns)
         self._running = replaced(self._running, plan, now_ns)
         return seam
 
 
-def _play(player: TrajectorySampler, plan: Plan, now_ns: int) -> None:
+def _play(motion: Motion, plan: Plan, now_ns: int) -> None:
     times_s = (plan.times_ns - plan.start_ns) / NANOSECONDS
-    player.accept(Trajectory(_OWNER, plan.start_ns, JOINT_NAMES, times_s, plan.positions), now_ns)
+    motion.accept(Trajectory(_OWNER, plan.start_ns, JOINT_NAMES, times_s, plan.positions), now_ns)

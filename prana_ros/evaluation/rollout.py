@@ -6,19 +6,20 @@ from collections.abc import Generator
 import numpy as np
 
 from prana_ros.evaluation.episode import Episode
-from prana_ros.evaluation.playback import TICKS, Asynchronous, Playback, Playing, Schedule, Synchronous
+from prana_ros.evaluation.playback import Asynchronous, Playback, Playing, Schedule, Synchronous
 from prana_ros.evaluation.policy_view import PolicyView
 from prana_ros.evaluation.twin_episode import TwinEpisode
 from prana_ros.inference.engine import Chunk, ChunkError, InferenceEngine, Settings
 from prana_ros.inference.observations import JOINT_STATES, Observation
 from prana_ros.inference.plan import Seam
 from prana_ros.inference.predictor import PolicyInput, Prediction, Predictor, Request
+from prana_ros.simulation.driven_world import TICKS
 from prana_ros.simulation.task import TASK
 
 logger = logging.getLogger(__name__)
 
 
-class Drive:
+class Rollout:
     """A policy that moves the arm of a trial. ``run`` may be called once."""
 
     def __init__(self, trial: TwinEpisode, policy: Predictor, view: PolicyView, playback: Playback) -> None:
@@ -26,12 +27,12 @@ class Drive:
         self._schedule = Schedule.of(playback, policy.spec)
         self._engine = InferenceEngine(policy, Settings(seed=noise_seed(trial.world.scene.seed)))
         self._engine.start(TASK)
-        position, latency = trial.world.goal, self._schedule.latency / TICKS
+        motion, latency = trial.driven.motion, self._schedule.latency / TICKS
         self._arm: Playing
         if playback.asynchronous:
-            self._arm = Asynchronous(self._engine, position, latency)
+            self._arm = Asynchronous(self._engine, motion, latency)
         else:
-            self._arm = Synchronous(position, latency)
+            self._arm = Synchronous(motion, latency)
         self._frames: dict[int, PolicyInput] = {}
         self._chunk: Chunk | None = None
         """On its way."""
@@ -62,10 +63,10 @@ class Drive:
                 self._chunk = yield from self._infer()
                 if schedule.latency == 0:
                     self._take_over(self._chunk)
-            trial.step(self._arm.player.sample(trial.now_ns))
+            trial.step()
 
     def _infer(self) -> Generator[Request, Prediction, Chunk]:
-        now_ns = self._trial.now_ns
+        now_ns = self._trial.driven.now_ns
         self._arm.observe(now_ns)
         ticks = self._schedule.frames(self._trial.tick)
         self._frames = {tick: frame for tick, frame in self._frames.items() if tick >= ticks[0]}
@@ -74,7 +75,7 @@ class Drive:
         return self._engine.finish(inference, (yield inference.request))
 
     def _take_over(self, chunk: Chunk) -> None:
-        seam = self._arm.take_over(chunk, self._trial.now_ns)
+        seam = self._arm.take_over(chunk, self._trial.driven.now_ns)
         self._chunk = None
         self._chunks += 1
         if seam is not None:

@@ -6,63 +6,47 @@ import numpy as np
 
 from prana_ros.evaluation.episode import Episode
 from prana_ros.evaluation.image_strip import evenly, join_images
-from prana_ros.evaluation.playback import TICK_NS, TICKS
-from prana_ros.evaluation.restraint import Restraint
 from prana_ros.evaluation.smoothness import jerk, path_length
-from prana_ros.inference.plan import NANOSECONDS, Seam
-from prana_ros.simulation.demonstrations import SETTLE_TIME
+from prana_ros.inference.plan import Seam
+from prana_ros.simulation.driven_world import TICKS, WATCHED, DrivenWorld
 from prana_ros.simulation.scene import Scene
-from prana_ros.simulation.task import TaskMonitor
 from prana_ros.simulation.world import CAMERAS, Snapshot, World
-
-WATCHED = 10
-"""Ticks between two looks at the task, and between two moments of which the strip could show an image."""
 
 
 class TwinEpisode:
     """Lays out ``scene`` in ``world``, lets it settle, and then goes on by ticks until success or the time limit."""
 
     def __init__(self, world: World, scene: Scene, time_limit: float, *, strip: bool = False) -> None:
-        world.reset(scene)
-        world.step(round(SETTLE_TIME / world.timestep))
+        self.driven = DrivenWorld(world, scene)
         self.world = world
-        self.tick = 0
         self._last_tick = round(time_limit * TICKS)
-        self._steps = round(1 / (TICKS * world.timestep))
-        self._begin = world.time
-        self._monitor = TaskMonitor(world)
-        self._restraint = Restraint(world)
         self._positions = [world.position]
         self._moments: list[Snapshot] | None = [world.snapshot()] if strip else None
 
     @property
-    def now_ns(self) -> int:
-        """The time of this tick, on a clock that does not start at zero, which means "now" in a trajectory."""
-        return NANOSECONDS + self.tick * TICK_NS
+    def tick(self) -> int:
+        """Ticks since the beginning."""
+        return self.driven.tick
 
     @property
     def over(self) -> bool:
         """Whether the task is done or time is up."""
-        return self._monitor.success or self.tick >= self._last_tick
+        return self.driven.monitor.success or self.tick >= self._last_tick
 
-    def step(self, planned: np.ndarray) -> None:
-        """Let the arm follow the planned position (6,) rad for one tick, as the driver lets it."""
-        self.world.goal = self._restraint.goal(planned)
-        self.world.step(self._steps)
-        self.tick += 1
+    def step(self) -> None:
+        """Let the arm go on for one tick along the plan of ``driven.motion``."""
+        self.driven.step()
         self._positions.append(self.world.position)
-        if self.tick % WATCHED == 0:
-            self._monitor.update()
-            if self._moments is not None:
-                self._moments.append(self.world.snapshot())
+        if self._moments is not None and self.tick % WATCHED == 0:
+            self._moments.append(self.world.snapshot())
 
     def episode(self, outcome: str = "", chunks: int = 0, seams: Sequence[Seam] = ()) -> Episode:
         """What is kept of it; ``outcome``, where the task's own does not tell."""
         times = np.arange(len(self._positions)) / TICKS
         return Episode(
             seed=self.world.scene.seed,
-            outcome=outcome or self._monitor.outcome(),
-            duration=self.world.time - self._begin,
+            outcome=outcome or self.driven.monitor.outcome(),
+            duration=self.driven.elapsed,
             chunks=chunks,
             path_length=path_length(times, self._positions),
             jerk=jerk(times, self._positions),

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from prana_ros.so101.splice import splice
+
 NANOSECONDS = 1_000_000_000
 
 
@@ -103,14 +105,16 @@ def replaced(running: Plan | None, new: Plan, now_ns: int) -> Plan:
     Raises:
         ValueError: if all of ``new`` is past.
     """
-    future = new.times_ns >= now_ns
-    if not future.any():
+    if not (new.times_ns >= now_ns).any():
         raise ValueError(f"A plan from {new.start_ns} to {new.end_ns} ns cannot take over at {now_ns} ns.")
     if running is None:
         return new
-    takeover_ns = max(now_ns, new.start_ns)
-    until_ns = takeover_ns - int(takeover_ns in new.times_ns)  # two points cannot have one time
+    joint = splice(running.times_ns, new.times_ns, now_ns, new.start_ns)
+    until_ns = joint.takeover_ns - int(joint.takeover_ns in new.times_ns)  # two points cannot have one time
     begin_ns = min(now_ns, new.start_ns, until_ns)
-    between = (running.times_ns > begin_ns) & (running.times_ns < until_ns)
+    between = joint.kept & (running.times_ns > begin_ns) & (running.times_ns < until_ns)
     kept = np.unique(np.concatenate([[begin_ns], running.times_ns[between], [until_ns]]))
-    return Plan(np.concatenate([kept, new.times_ns[future]]), np.concatenate([running.at(kept), new.positions[future]]))
+    return Plan(
+        np.concatenate([kept, new.times_ns[joint.future]]),
+        np.concatenate([running.at(kept), new.positions[joint.future]]),
+    )

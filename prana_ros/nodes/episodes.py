@@ -10,7 +10,7 @@ from prana_msgs.msg import EpisodeStatus
 from prana_ros.episodes.series import EXIT_BROKEN_OFF, Series, SeriesState, broken_off
 from prana_ros.messages.standard import stamp_from_ns
 from prana_ros.nodes import qos
-from prana_ros.nodes.episode_stage import RosEnvironment
+from prana_ros.nodes.episode_environment import RosEnvironment
 from prana_ros.nodes.lifecycle import PranaNode, run_node
 from prana_ros.nodes.parameters import declare
 
@@ -51,20 +51,20 @@ class EpisodesNode(PranaNode):
     def configure(self) -> None:
         """Create the report, and the clients of the other nodes."""
         self._status = self.create_lifecycle_publisher(EpisodeStatus, "~/status", qos.REPORT)
-        self._stage = RosEnvironment(self)
+        self._environment = RosEnvironment(self)
         self.create_timer(STATUS_PERIOD, self._publish_status)
 
     def activate(self) -> None:
         """Begin the series."""
-        self._stage.resume()
+        self._environment.resume()
         self._outcomes_said = 0
-        self._series = Series(self._stage, self.value("episodes"), self._on_change)
+        self._series = Series(self._environment, self.value("episodes"), self._on_change)
         self._thread = threading.Thread(target=self._run_series, args=(self._series,), name="series", daemon=True)
         self._thread.start()
 
     def deactivate(self) -> None:
         """End the series; the policy is told to stop if it runs."""
-        self._stage.interrupt()
+        self._environment.interrupt()
         if self._thread is not None:
             self._thread.join()
         self._thread = None
@@ -81,7 +81,7 @@ class EpisodesNode(PranaNode):
             self.get_logger().fatal(f"the series broke off: {error!r}\n{traceback.format_exc()}")
             self.finish(1)
             return
-        if not self._stage.is_interrupted:
+        if not self._environment.is_interrupted:
             self.finish(EXIT_BROKEN_OFF if broken_off(series.outcomes) else 0)
 
     def _on_change(self) -> None:

@@ -1,12 +1,13 @@
 """The scripted expert: where the servos' goals should be, at any time, to put the screwdriver into the box.
 
-The path is written for the point where the tool is held, in the arm's polar coordinates; every leg is a minimum-jerk
-move. The target leads the path by what the servos need to follow it: gravity and damping torque over their gain.
+The path is written for the point where the tool is held, in the arm's polar coordinates; every segment is a
+minimum-jerk move. The target leads the path by what the servos need to follow it: gravity and damping torque over their
+gain.
 
 The jaws can take a handle from two sides, and the one with the smaller roll is chosen: the roll is then a continuous
 function of the direction of the handle's axis alone, whichever end the tip is at, except where the axis points along
 the arm. Somewhere it has to jump, by half a turn, because the axis comes back to itself after half a turn and the roll
-joint does not. There the manner decides, so that demonstrations show both sides (see ``manner``).
+joint does not. There the style decides, so that demonstrations show both sides (see ``demonstration_style``).
 """
 
 from dataclasses import dataclass, replace
@@ -109,10 +110,10 @@ class Segment:
     end: np.ndarray
     in_joints: bool = False
     noise: float = 1.0
-    """How much of a demonstration's extra noise this leg bears."""
+    """How much of a demonstration's extra noise this segment bears."""
 
     def positions(self, times: np.ndarray) -> np.ndarray:
-        """Joint angles (N, 6) in rad at ``times`` (N,) in s since the leg's start."""
+        """Joint angles (N, 6) in rad at ``times`` (N,) in s since the segment's start."""
         share = np.clip(times / self.duration, 0.0, 1.0)[:, None]
         share = share**3 * (10 - 15 * share + 6 * share**2)
         path = self.start + share * (self.end - self.start)
@@ -122,14 +123,16 @@ class Segment:
 class Expert:
     """A pick and place for one scene. ``target(t)`` gives goals (6,) rad for 0 <= t <= ``duration`` (s)."""
 
-    def __init__(self, scene: Scene, manner: DemonstrationStyle = PLAIN) -> None:
-        self._legs = plan_legs(scene, manner)
-        self._ends = np.cumsum([leg.duration for leg in self._legs])
+    def __init__(self, scene: Scene, style: DemonstrationStyle = PLAIN) -> None:
+        self._segments = plan_segments(scene, style)
+        self._ends = np.cumsum([segment.duration for segment in self._segments])
         self.duration = float(self._ends[-1])
         times = np.arange(int(np.ceil(self.duration * PATH_RATE)) + 1) / PATH_RATE
-        which = np.minimum(np.searchsorted(self._ends, times, side="right"), len(self._legs) - 1)
-        starts = self._ends - [leg.duration for leg in self._legs]
-        path = np.concatenate([leg.positions(times[which == i] - starts[i]) for i, leg in enumerate(self._legs)])
+        which = np.minimum(np.searchsorted(self._ends, times, side="right"), len(self._segments) - 1)
+        starts = self._ends - [segment.duration for segment in self._segments]
+        path = np.concatenate(
+            [segment.positions(times[which == i] - starts[i]) for i, segment in enumerate(self._segments)]
+        )
         lead = gravity_torque(path) + ACTUATOR.damping * np.gradient(path, 1 / PATH_RATE, axis=0)
         self._targets = path + lead / ACTUATOR.position_gain
 
@@ -140,61 +143,61 @@ class Expert:
         weight = position - index
         return (1 - weight) * self._targets[index] + weight * self._targets[index + 1]
 
-    def leg(self, time: float) -> Segment:
-        """The leg that is under way at ``time`` (s)."""
-        return self._legs[min(int(np.searchsorted(self._ends, time, side="right")), len(self._legs) - 1)]
+    def segment(self, time: float) -> Segment:
+        """The segment that is under way at ``time`` (s)."""
+        return self._segments[min(int(np.searchsorted(self._ends, time, side="right")), len(self._segments) - 1)]
 
 
-def plan_legs(scene: Scene, manner: DemonstrationStyle = PLAIN) -> list[Segment]:
+def plan_segments(scene: Scene, style: DemonstrationStyle = PLAIN) -> list[Segment]:
     """The whole task, from the rest pose and back to it."""
-    grasp, around = grasp_grips(scene, manner)
-    place = place_grip(scene, manner)
-    hover = _shifted(replace(around, height=manner.hover, pitch=RAISED_PITCH), manner.hover_shift)
-    over = replace(place, height=manner.carry, pitch=RAISED_PITCH)
+    grasp, around = grasp_poses(scene, style)
+    place = place_pose(scene, style)
+    hover = _shifted(replace(around, height=style.hover, pitch=RAISED_PITCH), style.hover_shift)
+    over = replace(place, height=style.carry, pitch=RAISED_PITCH)
     rest = np.array(REST_POSE)
     away = replace(over, gripper=RELEASE)
-    pick, last = _pick_legs(manner, hover, around, grasp)
-    legs = [
-        Segment("approach", 1.7 / manner.pace, rest, inverse_kinematics(hover.as_array()), in_joints=True),
+    pick, last = _pick_segments(style, hover, around, grasp)
+    segments = [
+        Segment("approach", 1.7 / style.pace, rest, inverse_kinematics(hover.as_array()), in_joints=True),
         *pick,
-        _leg("carry", 1.4 / manner.pace, last, over, 0.15),
-        _leg("pause", manner.pause_at_box, over, over, 0.15),
-        _leg("lower", 0.6 / manner.care, over, place, 0.15),
-        _leg("open", 0.4 / manner.care, place, replace(place, gripper=RELEASE), 0.15),
-        _leg("leave", 0.5 / manner.care, replace(place, gripper=RELEASE), away, 0.4),
-        Segment("return", 1.6 / manner.pace, inverse_kinematics(away.as_array()), rest, in_joints=True),
+        _segment("carry", 1.4 / style.pace, last, over, 0.15),
+        _segment("pause", style.pause_at_box, over, over, 0.15),
+        _segment("lower", 0.6 / style.care, over, place, 0.15),
+        _segment("open", 0.4 / style.care, place, replace(place, gripper=RELEASE), 0.15),
+        _segment("leave", 0.5 / style.care, replace(place, gripper=RELEASE), away, 0.4),
+        Segment("return", 1.6 / style.pace, inverse_kinematics(away.as_array()), rest, in_joints=True),
         Segment("rest", 0.2, rest, rest, in_joints=True),
     ]
-    return [leg for leg in legs if leg.duration > 0]
+    return [segment for segment in segments if segment.duration > 0]
 
 
-def _pick_legs(
-    manner: DemonstrationStyle, hover: GraspPose, around: GraspPose, grasp: GraspPose
+def _pick_segments(
+    style: DemonstrationStyle, hover: GraspPose, around: GraspPose, grasp: GraspPose
 ) -> tuple[list[Segment], GraspPose]:
     """From over the handle until it is lifted, and the grip that this ends with."""
-    care, squeezed = manner.care, replace(grasp, gripper=GRIP)
-    lifted = replace(squeezed, height=manner.carry, pitch=RAISED_PITCH)
-    legs, start = [_leg("pause", manner.pause_at_tool, hover, hover, 0.4)], hover
-    if manner.miss is not None:
+    care, squeezed = style.care, replace(grasp, gripper=GRIP)
+    lifted = replace(squeezed, height=style.carry, pitch=RAISED_PITCH)
+    segments, start = [_segment("pause", style.pause_at_tool, hover, hover, 0.4)], hover
+    if style.miss is not None:
         high = replace(around, height=around.height + MISS_HEIGHT)
         empty = replace(high, gripper=GRIP)
-        raised = replace(around, height=around.height + manner.miss)
-        legs += [
-            _leg("descend", 0.6 / care, start, high, 0.4),
-            _leg("close", 0.55 / care, high, empty, 0.15),
-            _leg("open again", 0.6 / care, empty, raised, 0.4),
+        raised = replace(around, height=around.height + style.miss)
+        segments += [
+            _segment("descend", 0.6 / care, start, high, 0.4),
+            _segment("close", 0.55 / care, high, empty, 0.15),
+            _segment("open again", 0.6 / care, empty, raised, 0.4),
         ]
         start = raised
-    legs += [
-        _leg("descend", 0.8 / care, start, around, 0.4),
-        _leg("close", 0.55 / care, around, squeezed, 0.15),
-        _leg("squeeze", 0.1, squeezed, squeezed, 0.15),
-        _leg("lift", 0.7 / care, squeezed, lifted, 0.15),
+    segments += [
+        _segment("descend", 0.8 / care, start, around, 0.4),
+        _segment("close", 0.55 / care, around, squeezed, 0.15),
+        _segment("squeeze", 0.1, squeezed, squeezed, 0.15),
+        _segment("lift", 0.7 / care, squeezed, lifted, 0.15),
     ]
-    return legs, lifted
+    return segments, lifted
 
 
-def _leg(name: str, duration: float, start: GraspPose, end: GraspPose, noise: float) -> Segment:
+def _segment(name: str, duration: float, start: GraspPose, end: GraspPose, noise: float) -> Segment:
     return Segment(name, duration, start.as_array(), end.as_array(), noise=noise)
 
 
@@ -205,15 +208,15 @@ def _shifted(grip: GraspPose, shift: tuple[float, float]) -> GraspPose:
     return replace(grip, azimuth=azimuth, radius=float(np.hypot(x, y)), roll=grip.roll + grip.azimuth - azimuth)
 
 
-def grasp_grips(scene: Scene, manner: DemonstrationStyle = PLAIN) -> tuple[GraspPose, GraspPose]:
+def grasp_poses(scene: Scene, style: DemonstrationStyle = PLAIN) -> tuple[GraspPose, GraspPose]:
     """Jaws about to squeeze the handle, and jaws open around it with the fixed jaw held clear."""
     middle = np.array(scene.tool_position)
-    turn, backwards = _turn(scene, manner)
+    turn, backwards = _turn(scene, style)
     azimuth = np.arctan2(*(middle - PAN_AXIS)[::-1])
     if backwards:
         turn -= np.sign(turn) * np.pi
     across = azimuth + turn
-    handle = middle + manner.grasp_shift * np.array([np.cos(scene.tool_yaw), np.sin(scene.tool_yaw)])
+    handle = middle + style.grasp_shift * np.array([np.cos(scene.tool_yaw), np.sin(scene.tool_yaw)])
     # The handle is driven to the fixed jaw, so the gripper ends where that jaw touches it.
     offset = _handle_in_jaws(scene)
     closed = _grasp_pose_at(handle, across, offset, GRASP_HEIGHT, GRIP)
@@ -221,21 +224,21 @@ def grasp_grips(scene: Scene, manner: DemonstrationStyle = PLAIN) -> tuple[Grasp
     return closed, around
 
 
-def _turn(scene: Scene, manner: DemonstrationStyle) -> tuple[float, bool]:
+def _turn(scene: Scene, style: DemonstrationStyle) -> tuple[float, bool]:
     """The tool's turn (rad) away from lying across the arm with its tip to the left, and whether the handle is taken
     the other way round."""
     x, y = np.array(scene.tool_position) - PAN_AXIS
     turn = scene.tool_yaw - np.arctan2(y, x) - np.pi / 2
     turn = float((turn + np.pi) % (2 * np.pi) - np.pi)
-    return turn, abs(turn) > manner.turn_limit
+    return turn, abs(turn) > style.turn_limit
 
 
-def place_grip(scene: Scene, manner: DemonstrationStyle = PLAIN) -> GraspPose:
+def place_pose(scene: Scene, style: DemonstrationStyle = PLAIN) -> GraspPose:
     """Tool held just over the bottom of the box, along its length and in its middle, jaws still closed."""
     across, along = (np.array([np.cos(yaw), np.sin(yaw)]) for yaw in (scene.box_yaw, scene.box_yaw + np.pi / 2))
-    towards_tip = -along if _turn(scene, manner)[1] else along
-    middle = np.array(scene.box_position) + manner.place_shift[0] * across + manner.place_shift[1] * along
-    handle = middle + towards_tip * (manner.grasp_shift - sum(scene.tool_ends) / 2)
+    towards_tip = -along if _turn(scene, style)[1] else along
+    middle = np.array(scene.box_position) + style.place_shift[0] * across + style.place_shift[1] * along
+    handle = middle + towards_tip * (style.grasp_shift - sum(scene.tool_ends) / 2)
     return _grasp_pose_at(handle, scene.box_yaw, _handle_in_jaws(scene), RELEASE_HEIGHT, GRIP)
 
 

@@ -1,14 +1,11 @@
 """The task: put the screwdriver into the box and let go of it."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from prana_ros.simulation.scene import BOX_HEIGHT, BOX_INNER, TOOL_RADIUS, to_box
-
-if TYPE_CHECKING:
-    from prana_ros.simulation.world import World
+from prana_ros.simulation.world import World
 
 TASK = "Put the screwdriver into the box"
 
@@ -38,10 +35,14 @@ class TaskState:
         return self.tool_in_box and self.tool_at_rest and self.released
 
 
-def task_state(world: "World") -> TaskState:
+def task_state(world: World) -> TaskState:
     """How far the task is in ``world`` now."""
-    poses = world.object_poses()
-    position, quaternion = poses["tool"]
+    with world.lock:  # one moment, whoever steps the world
+        return _state_of(world)
+
+
+def _state_of(world: World) -> TaskState:
+    position, quaternion = world.object_poses()["tool"]
     w, x, y, z = quaternion
     axis = np.array([1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)])
     back, tip = world.scene.tool_ends
@@ -65,7 +66,7 @@ class TaskMonitor:
     broken off is a ``stop``, which only those know who broke it off.
     """
 
-    def __init__(self, world: "World", hold: float = 0.2) -> None:
+    def __init__(self, world: World, hold: float = 0.2) -> None:
         self._world, self._hold = world, hold
         self._since: float | None = None
         self._lifted = False
@@ -75,7 +76,7 @@ class TaskMonitor:
 
     def update(self) -> bool:
         """Look at the world once more; true from the moment of success on."""
-        state = self._world.task_state()
+        state = task_state(self._world)
         self._lifted |= state.tool_height > TOOL_RADIUS + LIFTED
         self._watch_jaws(_aloft(state))
         if not state.success:
@@ -100,7 +101,7 @@ class TaskMonitor:
             return "success"
         if not self._lifted:
             return "missed"
-        state = self._world.task_state()
+        state = task_state(self._world)
         left_alone = state.released and state.tool_at_rest
         if state.tool_in_box or (_aloft(state) and not left_alone):
             return "timeout"

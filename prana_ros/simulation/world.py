@@ -15,7 +15,6 @@ from prana_ros.simulation.arm import SimulatedArm
 from prana_ros.simulation.mjcf import SECOND_ARM, TIMESTEP, build_mjcf
 from prana_ros.simulation.scene import Scene
 from prana_ros.simulation.scene_applier import SceneApplier
-from prana_ros.simulation.task import TaskState, task_state
 from prana_ros.so101.model import REST_POSE
 
 CAMERAS = ("table", "wrist")
@@ -126,11 +125,6 @@ class World:
             bodies = self._model.geom_bodyid[self._data.contact.geom]
             tool, others = self._model.body("tool").id, {0, self._model.body("box").id}
             return any(tool in pair and not others & set(pair) for pair in bodies.tolist())
-
-    def task_state(self) -> TaskState:
-        """How far the task is, at this moment."""
-        with self.lock:
-            return task_state(self)
 
     def snapshot(self) -> Snapshot:
         """The positions of now, to draw from later."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from prana_ros.so101.bus import ArmReading
+from prana_ros.so101.arm_reading import ArmReading
 from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.stop_ladder import StopReason
 

@@ -22,6 +22,7 @@ from lerobot.motors import Motor, MotorCalibration, MotorNormMode
 from lerobot.motors.feetech import FeetechMotorsBus
 
 from prana_ros.so101 import servo_check, status_block
+from prana_ros.so101.arm_reading import ArmReading
 from prana_ros.so101.bus_errors import BusError, CommunicationError, PortLostError
 from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.port_lock import PortError, PortLock
@@ -43,30 +44,6 @@ CYCLE_RETRIES = 2
 """Attempts at the block read within one servo cycle."""
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, eq=False)
-class ArmReading:
-    """What the servos report, in the order of ``JOINT_NAMES``; every array has shape (6,)."""
-
-    stamp_ns: int
-    """Middle of the transaction on the clock that the bus was given."""
-    counts: np.ndarray
-    """Present positions as the servos give them, int."""
-    position: np.ndarray
-    """The same in rad."""
-    velocity: np.ndarray
-    """rad/s."""
-    load: np.ndarray
-    """Signed fraction of the stall torque."""
-    current: np.ndarray
-    """A."""
-    voltage: np.ndarray
-    """V."""
-    temperature: np.ndarray
-    """Degrees Celsius."""
-    error_bits: np.ndarray
-    """int; 1 voltage, 2 angle, 4 overheat, 8 overcurrent, 32 overload."""
 
 
 @dataclass

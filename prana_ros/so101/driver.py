@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from prana_ros.so101.arm_reading import ArmReading
 from prana_ros.so101.arm_watch import OVERLOAD_BITS, ArmWatch, WatchLimits
-from prana_ros.so101.bus import ArmBus, ArmReading, BusError, CommunicationError
+from prana_ros.so101.bus import ArmBus, BusError, CommunicationError
 from prana_ros.so101.driver_state import Counters, DriverMode, DriverSettings, DriverState, RefusedError
 from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.motion import Motion, motion_limits

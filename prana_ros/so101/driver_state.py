@@ -5,8 +5,8 @@ from enum import IntEnum
 
 import numpy as np
 
-from prana_ros.so101.bus import ArmReading
-from prana_ros.so101.model import REST_POSE
+from prana_ros.so101.arm_reading import ArmReading
+from prana_ros.so101.model import REST_POSE, SERVO_RATE
 from prana_ros.so101.stop_ladder import StopReason
 
 
@@ -29,7 +29,7 @@ class RefusedError(ValueError):
 class DriverSettings:
     """How the arm may move and what stops it. rad, seconds, °C, V."""
 
-    rate: float = 100.0
+    rate: float = SERVO_RATE
     max_velocity: float = 4.0
     max_acceleration: float = 40.0
     rest_pose: tuple[float, ...] = REST_POSE

@@ -103,3 +103,6 @@ REST_POSE: tuple[float, ...] = (0.0, -1.70, 1.60, -1.00, 0.0, 0.0)
 """Where the arm parks (rad): folded back, gripper up; demonstrations start and end here. When the torque goes off,
 shoulder and elbow lie on their stops. The hand sinks slowly: with the elbow on its stop it pulls at the wrist with
 0.061 N·m, and the servo's friction holds 0.052."""
+
+SERVO_RATE = 100.0
+"""Goals a second that the servos get (Hz), unless the driver is told another rate."""

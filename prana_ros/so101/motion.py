@@ -1,11 +1,12 @@
 """Where the arm is sent: the plan, kept within the limits, with the gripper's goal eased where it presses too hard."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from prana_ros.so101.arm_watch import OVERLOAD_BITS
-from prana_ros.so101.bus import ArmReading
 from prana_ros.so101.calibration import MotorCalibration, position_range
 from prana_ros.so101.driver_state import DriverSettings
 from prana_ros.so101.grip_guard import GripGuard
@@ -22,6 +23,22 @@ SHORTEST_RETURN = 0.5
 """Seconds that the way to rest takes at least."""
 
 
+class Feedback(Protocol):
+    """What the servos last reported, shape (6,) each; an ``ArmReading`` has it."""
+
+    @property
+    def position(self) -> np.ndarray:
+        """rad."""
+
+    @property
+    def load(self) -> np.ndarray:
+        """Signed fraction of the stall torque."""
+
+    @property
+    def error_bits(self) -> np.ndarray:
+        """As ``ArmReading`` has them."""
+
+
 class Motion:
     """Goals for the servos at ``rate`` Hz. Positions have shape (6,), in rad.
 
@@ -29,7 +46,7 @@ class Motion:
         ValueError: one sentence if the rest pose lies outside the limits.
     """
 
-    def __init__(self, limits: Limits, rate: float, rest_pose: np.ndarray, rest_velocity: float) -> None:
+    def __init__(self, limits: Limits, rate: float, rest_pose: ArrayLike, rest_velocity: float) -> None:
         self.limits = limits
         self.rest_pose = _reachable(np.asarray(rest_pose, dtype=np.float64), limits)
         self.returning = False
@@ -37,7 +54,7 @@ class Motion:
         self._period = 1.0 / rate
         self._rest_velocity = rest_velocity
         self._limiter = Limiter(limits)
-        self._player = TrajectorySampler(np.zeros(len(JOINT_NAMES)))
+        self._sampler = TrajectorySampler(np.zeros(len(JOINT_NAMES)))
         self._grip = GripGuard()
         self._last_ns: int | None = None
 
@@ -54,23 +71,32 @@ class Motion:
     @property
     def end_ns(self) -> int:
         """When the plan ends, on the clock of the cycles."""
-        return self._player.end_ns
+        return self._sampler.end_ns
 
     def start_from(self, position: np.ndarray) -> None:
-        """Hold ``position``, to which the arm did not move: it is there."""
+        """Reset to ``position`` without moving: the arm is already there."""
         self._limiter.reset(position)
-        self._player.hold_at(position)
+        self._sampler.hold_at(position)
         self._grip = GripGuard()
         self.returning = False
 
     def halt(self) -> None:
         """Brake as fast as the limits allow, and hold."""
-        self._player.hold_at(self._limiter.brake(self._period))
+        self._sampler.hold_at(self._limiter.brake(self._period))
         self.returning = False
+
+    def aim(self, position: np.ndarray) -> None:
+        """Go to ``position`` and hold: for a commander that gives a position in every cycle."""
+        self._sampler.hold_at(position)
+        self.returning = False
+
+    def planned(self, now_ns: int) -> np.ndarray:
+        """Where the plan is at ``now_ns``, limits or not."""
+        return self._sampler.sample(now_ns)
 
     def accept(self, trajectory: Trajectory, now_ns: int) -> None:
         """Play ``trajectory``. Raises :class:`~prana_ros.so101.trajectory.TrajectoryError` and goes on as before."""
-        self._player.accept(trajectory, now_ns)
+        self._sampler.accept(trajectory, now_ns)
         self.returning = False
 
     def return_to_rest(self, now_ns: int) -> float:
@@ -83,7 +109,7 @@ class Motion:
         self.returning = True
         return duration
 
-    def goals(self, now_ns: int, reading: ArmReading | None) -> np.ndarray:
+    def goals(self, now_ns: int, reading: Feedback | None) -> np.ndarray:
         """Goal positions for ``now_ns``; called once per cycle, with what the servos last reported."""
         period = self._period
         if self._last_ns is not None:
@@ -91,7 +117,7 @@ class Motion:
             elapsed = (now_ns - self._last_ns) / NANOSECONDS
             period = float(np.clip(elapsed, 0.2 * self._period, 3.0 * self._period))
         self._last_ns = now_ns
-        goal = self._limiter.step(self._player.sample(now_ns), period)
+        goal = self._limiter.step(self._sampler.sample(now_ns), period)
         if reading is not None:
             overload = bool(reading.error_bits[GRIPPER] & OVERLOAD_BITS)
             position, load = reading.position[GRIPPER], reading.load[GRIPPER]

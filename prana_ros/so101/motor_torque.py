@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from prana_ros.so101.bus import ArmBus, ArmReading
+from prana_ros.so101.arm_reading import ArmReading
+from prana_ros.so101.bus import ArmBus
 from prana_ros.so101.driver_state import RefusedError
 from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.reading_check import readings_outside

@@ -1,11 +1,7 @@
 """The plan that the arm follows, as a function of time.
 
-Replacement follows JointTrajectoryController's rule: of the new trajectory the points in the past are skipped, of the
-running plan everything up to the new start is kept, and the two are joined by a straight line:
-
-    old  ──●────●────●┐· · ●          ● point of the old plan, kept; · dropped
-                      └╲
-    new   ·   ·   ·  now ●───●───●    the first future point of the new one, and all after it
+A new trajectory replaces the running one by the rule of :mod:`~prana_ros.so101.splice`, and the two are joined by a
+straight line.
 
 Between points positions are interpolated linearly, or, between points that carry velocities, by the cubic that has
 these velocities at both ends. At its end the plan holds.
@@ -14,6 +10,7 @@ these velocities at both ends. At its end the plan holds.
 import numpy as np
 
 from prana_ros.so101.model import JOINT_NAMES
+from prana_ros.so101.splice import splice
 from prana_ros.so101.trajectory import NANOSECONDS, Trajectory, validate
 
 
@@ -45,18 +42,18 @@ class TrajectorySampler:
         :class:`~prana_ros.so101.trajectory.TrajectoryError`, and leaves the plan as it is, if it cannot be played.
         """
         validate(trajectory, now_ns)
-        takeover_ns = max(now_ns, trajectory.start_ns)
-        position, velocity, curved = self._state(takeover_ns)
         times = trajectory.point_times_ns(now_ns)
+        joint = splice(self._times_ns, times, now_ns, trajectory.start_ns)
+        position, velocity, curved = self._state(joint.takeover_ns)
         positions, velocities = _all_joints(trajectory, position)
-        future = times >= takeover_ns
+        # What lies before the segment of now is not needed any more.
         first = max(int(np.searchsorted(self._times_ns, now_ns, side="right")) - 1, 0)
-        kept = slice(first, int(np.searchsorted(self._times_ns, takeover_ns)))
+        kept, future = joint.kept & (np.arange(len(joint.kept)) >= first), joint.future
         # The takeover stands twice, as the end of the old plan and as the beginning of the new, and so does the last
         # point, the second time without velocity: from it on the plan is flat.
         old_velocity = np.where(curved, velocity, np.nan)
         flat = np.full(len(JOINT_NAMES), np.nan)
-        self._times_ns = np.concatenate([self._times_ns[kept], [takeover_ns] * 2, times[future], times[-1:]])
+        self._times_ns = np.concatenate([self._times_ns[kept], [joint.takeover_ns] * 2, times[future], times[-1:]])
         self._positions = np.vstack([self._positions[kept], position, position, positions[future], positions[-1]])
         self._velocities = np.vstack([self._velocities[kept], old_velocity, velocity, velocities[future], flat])
 

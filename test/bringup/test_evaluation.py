@@ -178,7 +178,7 @@ def test_scenes_run_through_the_graph_in_the_order_of_their_seeds(tmp_path, monk
     assert len(missed.seam_steps) <= missed.chunks
     assert 0.0 < missed.path_length < 1.0
     assert len(missed.strip) > 1
-    assert result.through == "graph"
+    assert result.runner == "graph"
     assert result.playback == {"mode": "continuous", "real_time_factor": 0.25}
     assert result.graph["endings"] == {"missed": 1, "success": 1}
     (figures,) = result.graph["runs"]

@@ -12,6 +12,7 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from support.ros import wait_until
 
 from prana_ros.datasets import demonstrations as module
+from prana_ros.datasets import writer
 from prana_ros.datasets.demonstrations import Recording, make_demonstrations, merge
 from prana_ros.datasets.writer import DemonstrationDataset
 from prana_ros.simulation.demonstration_style import draw_style
@@ -87,6 +88,7 @@ def test_images_survive_the_video(written):
 
 def test_many_video_files_and_shards_keep_their_frames(tmp_path, monkeypatch):
     """LeRobot's bookkeeping of files and offsets: every frame of every episode has a gray of its own."""
+    monkeypatch.setattr(writer, "VIDEO_FILE_SIZE", 0.004)
     monkeypatch.setattr(module, "VIDEO_FILE_SIZE", 0.004)
     grays = iter(range(10, 250, 5))
     shown, shards = [], [tmp_path / f"shard_{index}" for index in range(2)]

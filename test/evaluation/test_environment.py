@@ -16,7 +16,10 @@ from prana_ros.simulation.expert import Expert
 from prana_ros.simulation.scene import HARD, STANDARD, TRAINING_SEEDS, sample_scene
 from prana_ros.simulation.task import TaskMonitor
 from prana_ros.simulation.world import CAMERAS, World
-from prana_ros.so101.model import JOINTS, REST_POSE
+from prana_ros.so101.calibration import twin_calibration
+from prana_ros.so101.driver_state import DriverSettings
+from prana_ros.so101.model import REST_POSE
+from prana_ros.so101.motion import motion_limits
 from prana_ros.so101.units import LEROBOT_UNITS, Units, radians_to_lerobot
 
 SMALL = (48, 36)
@@ -114,18 +117,30 @@ def test_the_goal_runs_straight_to_each_target_and_stays_within_the_joints_limit
     environment = twin(fps=fps)
     environment.reset(seed=0)
     steps = 2 * fps
-    targets = [REST + np.array([-40.0, 0, 0, 0, 0, 500.0]) * np.sin(step) for step in range(steps)]
-    for target in targets:
-        environment.step(target)
-    lower, upper = np.array([(joint.lower, joint.upper) for joint in JOINTS]).T
-    reached = np.radians(np.array(targets) @ np.diag([1, 1, 1, 1, 1, 1.1]) - [0, 0, 0, 0, 0, 10])
-    points = np.vstack([REST_POSE, np.clip(reached, lower, upper)])
-    times, seconds = np.arange(1, 201) / 100, np.arange(steps + 1) / fps
+    seconds = np.arange(steps + 1) / fps
+    path = np.column_stack([-40.0 * np.sin(0.5 * seconds), -6.0 * seconds, *np.zeros((4, steps + 1))])
+    for moved in path[1:]:
+        environment.step(REST + moved)
+    limits = motion_limits(twin_calibration(), DriverSettings())
+    points = np.clip(REST_POSE + np.radians(path), limits.lower, limits.upper)
+    times = np.arange(200) / 100
     expected = np.column_stack([np.interp(times, seconds, joint) for joint in points.T])
-    np.testing.assert_allclose(goals, expected, atol=1e-9)
+    np.testing.assert_allclose(goals, expected, atol=1e-3)  # the driver brakes before a limit
     assert goals[0].shape == (6,)
-    assert np.isclose(np.array(goals)[:, 5].max(), upper[5])
+    assert np.isclose(np.array(goals)[:, 1].min(), limits.lower[1]), "the second joint is sent beyond its limit"
     assert len(looks) == 20, "ten times a second, whatever the frame rate"
+
+
+def test_a_target_far_away_is_approached_as_fast_as_the_driver_allows(twin, monkeypatch):
+    goals, setter = [], World.goal.fset
+    monkeypatch.setattr(World, "goal", World.goal.setter(lambda self, goal: (goals.append(goal), setter(self, goal))))
+    environment = twin(fps=10)
+    environment.reset(seed=0)
+    for _ in range(10):
+        environment.step(REST + np.array([90.0, 0, 0, 0, 0, 0]))
+    speed = np.diff(np.array(goals)[:, 0]) * 100
+    assert speed.max() == pytest.approx(DriverSettings().max_velocity)
+    assert np.isclose(goals[-1][0], np.radians(90.0))
 
 
 def test_a_seed_decides_everything_and_its_absence_draws_one(twin):

@@ -54,7 +54,7 @@ def test_a_recorded_film_is_evenly_spaced_from_the_beginning_to_the_end(seconds)
         assert shares[-1] > 0.85
 
 
-def test_no_image_no_film():
+def test_no_image_no_strip():
     assert StripRecorder().strip() == ()
 
 

@@ -38,10 +38,15 @@ def run(policy: FormulaPolicy, seeds, playback=SYNCHRONOUS, **options) -> dict[i
 
 @pytest.fixture
 def goals(monkeypatch) -> list[np.ndarray]:
-    """Of every tick, as planned; see test_restraint.py for what the servos get."""
+    """Of every tick, as planned; see test_driven_world.py for what the servos get."""
     noted: list[np.ndarray] = []
     step = TwinEpisode.step
-    monkeypatch.setattr(TwinEpisode, "step", lambda self, planned: (noted.append(planned), step(self, planned)))
+
+    def noting(self: TwinEpisode) -> None:
+        noted.append(self.driven.motion.planned(self.driven.now_ns))
+        step(self)
+
+    monkeypatch.setattr(TwinEpisode, "step", noting)
     return noted
 
 

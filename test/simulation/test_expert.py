@@ -12,13 +12,13 @@ from prana_ros.simulation.demonstration_style import PLAIN, TURN_BAND, Demonstra
 from prana_ros.simulation.expert import (
     GRIP,
     Expert,
-    grasp_grips,
+    grasp_poses,
     gravity_torque,
     inverse_kinematics,
-    place_grip,
+    place_pose,
 )
 from prana_ros.simulation.scene import HARD, PAN_AXIS, SHIFTED, STANDARD, Scene, sample_scene
-from prana_ros.simulation.task import TaskMonitor
+from prana_ros.simulation.task import TaskMonitor, task_state
 from prana_ros.simulation.world import World
 from prana_ros.so101.kinematics import forward, position_limits
 from prana_ros.so101.model import ACTUATOR, REST_POSE, TOOL_CENTER_POINT
@@ -69,7 +69,7 @@ def test_a_grip_out_of_reach_is_refused():
 def test_the_jaws_close_across_the_handle(distribution):
     for seed in range(40):
         scene = sample_scene(distribution, seed)
-        closed, around = grasp_grips(scene)
+        closed, around = grasp_poses(scene)
         pose = forward(inverse_kinematics(closed.as_array()))
         jaws = -pose[:2, 0]
         tool = np.array([np.cos(scene.tool_yaw), np.sin(scene.tool_yaw)])
@@ -113,21 +113,21 @@ def turned(scene: Scene, turn: float) -> Scene:
 
 @given(seeds, seeds, small, small, small)
 def test_a_manner_grasps_continuously_away_from_its_own_turning_point(seed, way, across, along, turn):
-    scene, manner = sample_scene(HARD, seed), drawn(way)
+    scene, style = sample_scene(HARD, seed), drawn(way)
     x, y = scene.tool_position
     nearby = replace(scene, tool_position=(x + across, y + along), tool_yaw=scene.tool_yaw + turn)
-    before, after = (grasp_grips(each, manner)[1] for each in (scene, nearby))
+    before, after = (grasp_poses(each, style)[1] for each in (scene, nearby))
     change = np.abs(after.as_array() - before.as_array())
     x, y = np.array(scene.tool_position) - PAN_AXIS
     away = (scene.tool_yaw - np.arctan2(y, x) - np.pi / 2 + np.pi) % (2 * np.pi) - np.pi
-    if abs(abs(away) - manner.turn_limit) > 0.05:
+    if abs(abs(away) - style.turn_limit) > 0.05:
         assert change.max() < 0.03
 
 
 @given(seeds, seeds, st.floats(-np.pi / 2 + TURN_BAND, np.pi / 2 - TURN_BAND))
 def test_the_jaws_do_not_care_which_end_the_tip_is_at_outside_the_band(seed, way, turn):
-    scene, manner = sample_scene(STANDARD, seed), replace(drawn(way), grasp_shift=0.0)
-    there, back = (grasp_grips(turned(scene, angle), manner)[0].as_array() for angle in (turn, turn + np.pi))
+    scene, style = sample_scene(STANDARD, seed), replace(drawn(way), grasp_shift=0.0)
+    there, back = (grasp_poses(turned(scene, angle), style)[0].as_array() for angle in (turn, turn + np.pi))
     np.testing.assert_allclose(there, back, atol=1e-9)
 
 
@@ -135,7 +135,7 @@ def test_the_jaws_do_not_care_which_end_the_tip_is_at_outside_the_band(seed, way
 @pytest.mark.parametrize(("within", "share"), [(-1.1, 0), (-0.5, 0.25), (0, 0.5), (0.5, 0.75), (1.1, 1)])
 def test_in_the_band_both_sides_are_shown(sign, within, share):
     scene = turned(sample_scene(STANDARD, 3), sign * (np.pi / 2 + within * TURN_BAND))
-    rolls = np.array([grasp_grips(scene, drawn(way))[0].roll for way in range(400)])
+    rolls = np.array([grasp_poses(scene, drawn(way))[0].roll for way in range(400)])
     other_side = np.sign(rolls) != sign
     if share in (0, 1):
         assert (other_side == share).all()
@@ -145,8 +145,8 @@ def test_in_the_band_both_sides_are_shown(sign, within, share):
 
 @given(seeds, seeds)
 def test_the_tool_is_put_into_the_middle_of_the_box_however_it_is_held(seed, way):
-    scene, manner = sample_scene(SHIFTED, seed), replace(drawn(way), place_shift=(0.0, 0.0))
-    held, placed = grasp_grips(scene, manner)[0], place_grip(scene, manner)
+    scene, style = sample_scene(SHIFTED, seed), replace(drawn(way), place_shift=(0.0, 0.0))
+    held, placed = grasp_poses(scene, style)[0], place_pose(scene, style)
     tool = np.append(np.array([np.cos(scene.tool_yaw), np.sin(scene.tool_yaw)]), 0.0)
     middle = np.append(scene.tool_position, 0.0) + sum(scene.tool_ends) / 2 * tool
     before, after = (forward(inverse_kinematics(grip.as_array())) for grip in (held, placed))
@@ -168,7 +168,7 @@ def test_the_lead_brings_the_arm_to_the_grasp(world):
     world.reset(scene)
     expert = Expert(scene)
     play(world, expert, 2.5)  # the end of the descent
-    around = grasp_grips(scene)[1]
+    around = grasp_poses(scene)[1]
     reached, wanted = forward(world.position), forward(inverse_kinematics(around.as_array()))
     assert np.linalg.norm(reached[:3, 3] - wanted[:3, 3]) < 0.003
 
@@ -197,7 +197,7 @@ def test_a_missed_attempt_shows_and_is_made_again(world):
     world.reset(scene)
     before = world.object_poses()["tool"][0]
     expert = Expert(scene, replace(PLAIN, miss=0.05))
-    opening = next(time for time in np.arange(0, expert.duration, 0.01) if expert.leg(time).name == "open again")
+    opening = next(time for time in np.arange(0, expert.duration, 0.01) if expert.segment(time).name == "open again")
     play(world, expert, opening)
     assert np.degrees(world.position[5]) < 0, "closed further than a handle would allow"
     assert np.linalg.norm(world.object_poses()["tool"][0] - before) < 1e-3
@@ -212,7 +212,7 @@ def test_a_grasp_holds_still_and_under_shaking(world, shaking, seconds, slip):
     expert = Expert(scene)
     lifted = 4.3
     play(world, expert, lifted)
-    assert expert.leg(lifted).name == "carry"
+    assert expert.segment(lifted).name == "carry"
     hold = expert.target(lifted)
 
     def handle_in_gripper() -> np.ndarray:
@@ -224,7 +224,7 @@ def test_a_grasp_holds_still_and_under_shaking(world, shaking, seconds, slip):
         shake = shaking * np.sin(2 * np.pi * 1.5 * tick / 100)
         world.goal = hold + np.array([shake, shake / 2, 0, shake, shake, 0])
         world.step(5)
-    assert world.task_state().tool_height > 0.05
+    assert task_state(world).tool_height > 0.05
     assert np.linalg.norm(handle_in_gripper() - before) < slip
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from prana_ros.so101.arm_reading import ArmReading
 from prana_ros.so101.arm_watch import (
     ANGLE_BIT,
     OVERCURRENT_BIT,
@@ -15,7 +16,6 @@ from prana_ros.so101.arm_watch import (
     ArmWatch,
     WatchLimits,
 )
-from prana_ros.so101.bus import ArmReading
 from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.stop_ladder import StopReason
 
