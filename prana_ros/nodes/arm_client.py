@@ -1,14 +1,12 @@
 """The commander's side of the driver: take the arm, keep it, hear that it was stopped or taken, give it back."""
 
-import threading
 import time
 from collections.abc import Callable
-
-from rclpy.task import Future
 
 from prana_msgs.msg import ArmState
 from prana_msgs.srv import Acquire, Release
 from prana_ros.nodes import qos
+from prana_ros.nodes.calls import Call, NoAnswerError, Wait
 from prana_ros.nodes.lifecycle import PranaNode
 
 ANSWER_TIME = 5.0
@@ -16,7 +14,7 @@ ANSWER_TIME = 5.0
 ORDER_TIME = 1.0
 """Seconds for the answer to an earlier request, without which the next one is sent all the same."""
 HEARTBEATS = 3
-"""Signs of life within one heartbeat timeout."""
+"""Heartbeats within one heartbeat timeout."""
 _POLL = 0.02
 
 
@@ -27,8 +25,8 @@ class ArmError(RuntimeError):
 class ArmClient:
     """Owns the arm under one name. All but ``release`` and ``is_owned`` are for the commander's own thread.
 
-    Requests to two services may overtake each other. A release that comes second would undo an acquisition, and a sign
-    of life that comes second would take the arm for an owner who is gone: so each waits for the answer to the other.
+    Requests to two services may overtake each other. A release that comes second would undo an acquisition, and a
+    heartbeat that comes second would take the arm for an owner who is gone: so each waits for the answer to the other.
 
     Args:
         node: in whose namespace the driver is; its executor must run while the commander waits for an answer.
@@ -43,8 +41,8 @@ class ArmClient:
         self._on_lost = on_lost
         self._last_sign = 0.0
         self.is_owned = False
-        self._asked: Future | None = None
-        self._released: Future | None = None
+        self._asked: Call | None = None
+        self._released: Call | None = None
         self._acquire = node.create_client(Acquire, "so101_driver/acquire")
         self._release = node.create_client(Release, "so101_driver/release")
         node.create_subscription(ArmState, "so101_driver/arm_state", self._take_state, qos.LATCHED)
@@ -56,20 +54,16 @@ class ArmClient:
             ArmError: if the driver is not there, does not answer or refuses.
         """
         self._await_answer(self._released, given_up)
-        deadline = time.monotonic() + ANSWER_TIME
-        while not self._acquire.service_is_ready():
-            self._wait(deadline, given_up, f"There is no driver: nobody offers {self._acquire.srv_name}.")
-        answered = threading.Event()
-        future = self._asked = self._acquire.call_async(self._request())
-        future.add_done_callback(lambda _: answered.set())
+        self._asked = Call(self._acquire, self._request())
         try:
-            while not answered.is_set():
-                self._wait(deadline, given_up, f"The driver does not answer {self._acquire.srv_name}.")
+            answer = self._asked.complete(waiting_until(given_up), ANSWER_TIME)
+        except NoAnswerError as error:
+            self._give_back()
+            raise ArmError(f"The driver did not give the arm: {error}.") from None
         except ArmError:
             # The driver may yet grant what was asked for, and would miss the heartbeat of an owner who is gone.
             self._give_back()
             raise
-        answer = future.result()
         if not answer.success:
             raise ArmError(answer.message)
         self._last_sign = time.monotonic()
@@ -80,7 +74,7 @@ class ArmClient:
         now = time.monotonic()
         if self.is_owned and self._heartbeat_timeout and now - self._last_sign > self._heartbeat_timeout / HEARTBEATS:
             self._last_sign = now
-            self._asked = self._acquire.call_async(self._request())
+            self._asked = Call(self._acquire, self._request()).send()
 
     def release(self) -> None:
         """Give the arm back, without waiting for the answer: one who lost it meanwhile is told so, and may be."""
@@ -90,13 +84,12 @@ class ArmClient:
 
     def _give_back(self) -> None:
         self._await_answer(self._asked, lambda: False)
-        self._released = self._release.call_async(Release.Request(owner=self._owner))
+        self._released = Call(self._release, Release.Request(owner=self._owner)).send()
 
     @staticmethod
-    def _await_answer(earlier: Future | None, given_up: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + ORDER_TIME
-        while earlier is not None and not earlier.done() and time.monotonic() < deadline:
-            _pause(given_up)
+    def _await_answer(earlier: Call | None, given_up: Callable[[], bool]) -> None:
+        if earlier is not None:
+            waiting_until(given_up)(lambda: earlier.is_answered, ORDER_TIME)
 
     def _request(self) -> Acquire.Request:
         return Acquire.Request(owner=self._owner, heartbeat_timeout=self._heartbeat_timeout)
@@ -111,14 +104,18 @@ class ArmClient:
         elif state.owner and state.owner != self._owner:
             self._on_lost(f"The arm was taken over by {state.owner!r}.")
 
-    @staticmethod
-    def _wait(deadline: float, given_up: Callable[[], bool], complaint: str) -> None:
-        _pause(given_up)
-        if time.monotonic() > deadline:
-            raise ArmError(complaint)
 
+def waiting_until(given_up: Callable[[], bool]) -> Wait:
+    """Return what waits for an answer for as long as somebody wants the arm."""
 
-def _pause(given_up: Callable[[], bool]) -> None:
-    if given_up():
-        raise ArmError("The run was ended before the arm was acquired.")
-    time.sleep(_POLL)
+    def wait(condition: Callable[[], bool], seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if given_up():
+                raise ArmError("The run was ended before the arm was acquired.")
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL)
+        return True
+
+    return wait

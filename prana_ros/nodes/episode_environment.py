@@ -1,14 +1,11 @@
-"""The stage of a series of episodes in the running graph: the driver, the policy and, in simulation, the twin."""
+"""Where episodes take place in the running graph: the driver, the policy and, in simulation, the twin."""
 
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-from action_msgs.msg import GoalStatus
-from rclpy.action import ActionClient
-from rclpy.action.client import ClientGoalHandle
-from rclpy.task import Future
+from rclpy.client import Client
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -17,13 +14,14 @@ from prana_msgs.msg import ArmState
 from prana_msgs.srv import ResetScene
 from prana_ros.episodes.series import SUCCESS, TIMEOUT, EnvironmentFailed, EpisodeResult, SeriesInterrupted
 from prana_ros.nodes import qos
+from prana_ros.nodes.calls import Action, Goal, GoalRefusedError, NoAnswerError, call
 from prana_ros.nodes.lifecycle import PranaNode
 
 POLL = 0.02
 SETTLE_TIME = 0.5
 """Seconds after which every camera has shown the scene that was reset."""
 ANSWER_TIME = 10.0
-"""Seconds in which a service must appear, and in which it must answer."""
+"""Seconds in which a service or an action must appear and answer."""
 OVERTIME = 3.0
 """Seconds after an episode's time in which the policy must say how it ended."""
 REST_TIME = 60.0
@@ -42,13 +40,13 @@ class RosEnvironment:
         self._node = node
         self._interrupted = threading.Event()
         self._arm: ArmState | None = None
-        self._verdict = TIMEOUT
+        self._outcome = TIMEOUT
         node.create_subscription(ArmState, "so101_driver/arm_state", self._take_arm, qos.LATCHED)
         self._go_to_rest = node.create_client(Trigger, "so101_driver/go_to_rest")
-        self._run_policy = ActionClient(node, RunPolicy, "policy/run_policy")
+        self._run_policy = Action(node, RunPolicy, "policy/run_policy")
         if node.value("sim"):
             if not node.value("dry_run"):  # in which the policy has nothing to do with what the twin sees
-                node.create_subscription(String, "twin/outcome", self._take_verdict, qos.LATCHED)
+                node.create_subscription(String, "twin/outcome", self._take_outcome, qos.LATCHED)
             self._reset_scene = node.create_client(ResetScene, "twin/reset_scene")
 
     def interrupt(self) -> None:
@@ -74,7 +72,7 @@ class RosEnvironment:
         if not self._node.value("dry_run"):
             self._bring_to_rest()
         if self._node.value("sim"):
-            self._verdict = TIMEOUT  # that of the episode before says nothing of this one
+            self._outcome = TIMEOUT  # that of the episode before says nothing of this one
             request = ResetScene.Request(seed=self._node.value("seed") + episode)
             self._call(self._reset_scene, request, "the scene was not reset")
             self._sleep(SETTLE_TIME)
@@ -88,46 +86,38 @@ class RosEnvironment:
             EnvironmentFailed: the policy refused or did not answer.
             SeriesInterrupted: the series is to end; the policy was told to stop.
         """
-        if not self._until(self._run_policy.server_is_ready, ANSWER_TIME):
-            raise EnvironmentFailed("the policy offers no action run_policy")
-        goal = RunPolicy.Goal(task=self._node.value("task"), time_limit=self._node.value("episode_time"))
-        answer = self._run_policy.send_goal_async(goal)
+        request = RunPolicy.Goal(task=self._node.value("task"), time_limit=self._node.value("episode_time"))
+        goal = Goal(self._run_policy, request)
         try:
-            handle = self._answer(answer, "the policy did not answer")
-        except (EnvironmentFailed, SeriesInterrupted):
-            answer.add_done_callback(_cancel)
-            raise
-        if not handle.accepted:
-            raise EnvironmentFailed("the policy refused to run")
-        return self._result_of(handle)
+            goal.send(self._until, ANSWER_TIME)
+        except GoalRefusedError:
+            raise EnvironmentFailed("the policy refused to run") from None
+        except NoAnswerError as error:
+            raise EnvironmentFailed(f"the policy did not run: {error}") from None
+        return self._result_of(goal)
 
-    def _result_of(self, handle: ClientGoalHandle) -> EpisodeResult:
-        answers = [handle.get_result_async()]
-
-        def answered() -> bool:
-            return any(answer.done() for answer in answers)
-
+    def _result_of(self, goal: Goal) -> EpisodeResult:
         def over() -> bool:
-            return answered() or self._verdict == SUCCESS
+            return goal.is_over or self._outcome == SUCCESS
 
         end = self._now() + self._node.value("episode_time") + OVERTIME
+        goal.request_result()
         try:
             self._until(lambda: over() or self._now() > end)
-            if not over():  # the answer may be lost; the policy keeps the result for a while
-                answers.append(handle.get_result_async())
+            if not over():  # the answer may be lost
+                goal.request_result()
                 self._until(over, ANSWER_TIME)
         finally:
-            if not answered():
-                handle.cancel_goal_async()
-        if self._verdict == SUCCESS:
-            self._until(answered, ANSWER_TIME)  # the arm is free then; that it was canceled is no news
+            if not goal.is_over:
+                goal.cancel()
+        if self._outcome == SUCCESS:
+            self._until(lambda: goal.is_over, ANSWER_TIME)  # the arm is free then; that it was canceled is no news
             return EpisodeResult(SUCCESS)
-        if not answered():
+        if not goal.is_over:
             raise EnvironmentFailed("the policy did not say how the episode ended")
-        response = next(answer for answer in answers if answer.done()).result()
-        if response.status == GoalStatus.STATUS_UNKNOWN:
+        if goal.result is None:
             raise EnvironmentFailed("the policy was gone before the episode ended")
-        return episode_result(response.result, self._verdict)
+        return episode_result(goal.result, self._outcome)
 
     def _bring_to_rest(self) -> None:
         complaint = "the arm did not go to rest"
@@ -142,17 +132,13 @@ class RosEnvironment:
             why = f": {self._arm.stop_message}" if self._arm and self._arm.stop_message else f" in {REST_TIME:.0f} s"
             raise EnvironmentFailed(complaint + why)
 
-    def _call(self, client: Any, request: Any, complaint: str) -> None:
-        if not self._until(client.service_is_ready, ANSWER_TIME):
-            raise EnvironmentFailed(f"{complaint}: there is no service {client.srv_name}")
-        answer = self._answer(client.call_async(request), f"{complaint}: no answer from {client.srv_name}")
+    def _call(self, client: Client, request: Any, complaint: str) -> None:
+        try:
+            answer = call(client, request, self._until, ANSWER_TIME)
+        except NoAnswerError as error:
+            raise EnvironmentFailed(f"{complaint}: {error}") from None
         if not answer.success:
             raise EnvironmentFailed(f"{complaint}: {answer.message}")
-
-    def _answer(self, future: Future, complaint: str) -> Any:
-        if not self._until(future.done, ANSWER_TIME):
-            raise EnvironmentFailed(f"{complaint} within {ANSWER_TIME:.0f} s")
-        return future.result()
 
     def _until(self, condition: Callable[[], bool], patience: float = float("inf")) -> bool:
         """Wait for ``condition``, up to ``patience`` seconds of real time; return whether it holds."""
@@ -174,20 +160,14 @@ class RosEnvironment:
     def _take_arm(self, msg: ArmState) -> None:
         self._arm = msg
 
-    def _take_verdict(self, msg: String) -> None:
-        self._verdict = msg.data
+    def _take_outcome(self, msg: String) -> None:
+        self._outcome = msg.data
 
 
-def _cancel(answer: Future) -> None:
-    """Cancel a goal that nobody waits for any more, should it still be accepted."""
-    if answer.result().accepted:
-        answer.result().cancel_goal_async()
-
-
-def episode_result(result: RunPolicy.Result, verdict: str) -> EpisodeResult:
-    """Return how an episode ended that was not cut short by success; ``verdict``: its name where its time was over."""
+def episode_result(result: RunPolicy.Result, outcome: str) -> EpisodeResult:
+    """Return how an episode ended that was not cut short by success; ``outcome``: its name where its time was over."""
     if result.outcome == RunPolicy.Result.OUTCOME_TIME_LIMIT:
-        return EpisodeResult(verdict)
+        return EpisodeResult(outcome)
     if result.outcome == RunPolicy.Result.OUTCOME_STOPPED:
         return EpisodeResult(f"stopped: {result.message}", final=True)
     return EpisodeResult(f"aborted: {result.message}")

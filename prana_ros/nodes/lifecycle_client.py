@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.node import Node
 
+from prana_ros.nodes.calls import Call, Wait
+
 ANSWER_TIME = 5.0
-"""Seconds after which an answer may have been lost."""
+"""Seconds after which an answer may have been lost; a node that is busy with the transition answers nothing."""
 TRANSITION_TIME = 180.0
 """Seconds that a transition may take: loading a large policy from a slow disk."""
 
@@ -18,9 +19,6 @@ _TRANSITIONS = {
     "activate": (Transition.TRANSITION_ACTIVATE, State.PRIMARY_STATE_ACTIVE),
 }
 """Each verb's transition, and the state after it."""
-
-Wait = Callable[[Callable[[], bool], float], bool]
-"""Waits for a condition up to a number of seconds; returns whether it holds, and raises to give up."""
 
 
 def make_transition(node: Node, name: str, verb: str, wait: Wait) -> bool:
@@ -33,7 +31,7 @@ def make_transition(node: Node, name: str, verb: str, wait: Wait) -> bool:
         node: makes the calls; its executor runs while ``wait`` waits.
         name: the full name of the lifecycle node.
         verb: ``configure`` or ``activate``.
-        wait: see ``Wait``; what it raises passes through.
+        wait: what it raises passes through.
 
     Raises:
         TimeoutError: no answer came in ``TRANSITION_TIME``; one sentence.
@@ -51,25 +49,21 @@ def make_transition(node: Node, name: str, verb: str, wait: Wait) -> bool:
 
     def present_state() -> int | None:
         """The state; ``None`` where the node is busy with the transition, or the answer is lost."""
-        present = state.call_async(GetState.Request())
-        return present.result().current_state.id if answered(present.done) else None
+        present = Call(state, GetState.Request()).send()
+        return present.response.current_state.id if answered(lambda: present.is_answered) else None
 
     try:
         while not answered(lambda: change.service_is_ready() and state.service_is_ready()):
             pass
-        answers = [change.call_async(request)]
-        while not answered(lambda: any(answer.done() for answer in answers)):
+        made = Call(change, request).send()
+        while not answered(lambda: made.is_answered):
             present = present_state()
             if present == goal:
                 return True
             if present is not None:
-                answers.append(change.call_async(request))
+                made.send()
         # A request that is made twice is refused the second time, by a node that is where it should be.
-        return _first(answers).success or (len(answers) > 1 and present_state() == goal)
+        return made.response.success or (made.count > 1 and present_state() == goal)
     finally:
         node.destroy_client(change)
         node.destroy_client(state)
-
-
-def _first(answers: list[Any]) -> Any:
-    return next(answer for answer in answers if answer.done()).result()

@@ -211,7 +211,7 @@ def test_an_arm_that_belongs_to_somebody_else_is_not_moved(ros, processes, robot
 def test_without_a_driver_the_run_fails_in_one_sentence(ros, processes, robot, checkpoint):
     policy = Policy(ros, processes, checkpoint)
     _, result = policy.result(policy.run())
-    assert "There is no driver: nobody offers" in result.message
+    assert "The driver did not give the arm: there is no service so101_driver/acquire." in result.message
 
 
 def test_inputs_that_fail_end_the_run_with_their_names(ros, processes, robot, driver, checkpoint):
