@@ -77,18 +77,27 @@ class InferenceEngine:
     def __init__(self, policy: Predictor, settings: Settings) -> None:
         if not policy.spec.fps:
             raise ValueError("The policy's frames per second are not known; set fps.")
-        if not settings.playback_rate > 0:
-            raise ValueError(f"playback_rate is {settings.playback_rate}, but must be above 0.")
         self.policy = policy
-        self.settings = settings
-        self.step_ns = round(NANOSECONDS / (policy.spec.fps * settings.playback_rate))
-        overlap = OVERLAP_STEPS[settings.mode] if settings.overlap_steps is None else settings.overlap_steps
-        self._length = _chunk_length(policy.spec.chunk_size, settings, overlap)
-        self.scheduler = Scheduler(settings.mode, self.step_ns, overlap)
         self.latency = Latency()
+        self.change(settings)
         self._chunks = 0
         self._task = ""
         self._running: Plan | None = None
+
+    def change(self, settings: Settings) -> None:
+        """Take other settings, between two runs; the measured latencies stay.
+
+        Raises:
+            ValueError: if they do not fit the policy's chunk.
+        """
+        spec = self.policy.spec
+        if not settings.playback_rate > 0:
+            raise ValueError(f"playback_rate is {settings.playback_rate}, but must be above 0.")
+        overlap = OVERLAP_STEPS[settings.mode] if settings.overlap_steps is None else settings.overlap_steps
+        self._length = _chunk_length(spec.chunk_size, settings, overlap)
+        self.settings = settings
+        self.step_ns = round(NANOSECONDS / (float(spec.fps or 0) * settings.playback_rate))
+        self.scheduler = Scheduler(settings.mode, self.step_ns, overlap)
 
     @property
     def running(self) -> Plan | None:

@@ -3,6 +3,7 @@
 import sys
 import threading
 import traceback
+from typing import Any
 
 from std_msgs.msg import Header
 
@@ -12,7 +13,7 @@ from prana_ros.messages.standard import stamp_from_ns
 from prana_ros.nodes import qos
 from prana_ros.nodes.episode_environment import RosEnvironment
 from prana_ros.nodes.lifecycle import PranaNode, run_node
-from prana_ros.nodes.parameters import declare
+from prana_ros.nodes.parameters import Changeable, declare
 
 STATUS_PERIOD = 0.2
 """Seconds between two reports without a change."""
@@ -37,12 +38,13 @@ class EpisodesNode(PranaNode):
     def __init__(self) -> None:
         super().__init__("episodes")
         declare(self, "sim", False, "Whether the arm is the twin, whose scene can be reset and judged.")
-        declare(self, "task", "", "The task in words, given to the policy.")
-        declare(self, "episodes", 1, "Number of episodes.", range=(1, 100_000))
-        declare(self, "episode_time", 30.0, "Seconds after which an episode ends.", range=(0.1, 86_400.0))
-        declare(self, "reset_time", 10.0, "Seconds for a person to reset the scene.", range=(0.0, 86_400.0))
         declare(self, "dry_run", False, "Leave the arm where it is: the policy only shows what it would do.")
-        declare(self, "seed", 0, "Seed of the first episode's scene on the twin.", range=(0, None))
+        declare(self, "episodes", 1, "Number of episodes.", (1, 100_000), changeable=Changeable.INACTIVE)
+        live: dict[str, Any] = {"changeable": Changeable.ALWAYS}  # read anew for every episode
+        declare(self, "task", "", "The task in words, given to the policy.", **live)
+        declare(self, "episode_time", 30.0, "Seconds after which an episode ends.", (0.1, 86_400.0), **live)
+        declare(self, "reset_time", 10.0, "Seconds for a person to reset the scene.", (0.0, 86_400.0), **live)
+        declare(self, "seed", 0, "Seed of the first episode's scene on the twin.", (0, None), **live)
         self._series: Series | None = None
         self._thread: threading.Thread | None = None
         self._state_since_ns = 0

@@ -22,6 +22,7 @@ import rclpy
 from lifecycle_msgs.msg import State
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
 from prana_ros.nodes import dds
@@ -54,6 +55,7 @@ class PranaNode(LifecycleNode):
         self.exit_code = 0
         self._entities_before_configure: set[Any] = set()
         super().__init__(name, **kwargs)
+        self.add_post_set_parameters_callback(self._after_changes)
 
     # -- hooks ---------------------------------------------------------------------------------------------------------
 
@@ -71,6 +73,9 @@ class PranaNode(LifecycleNode):
 
     def cleanup(self) -> None:
         """Release everything `configure` made, also when it failed halfway."""
+
+    def apply_change(self, name: str, value: Any) -> None:
+        """Take the new value of a parameter that was changed while the node was configured."""
 
     # -- for subclasses ------------------------------------------------------------------------------------------------
 
@@ -134,6 +139,13 @@ class PranaNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     # -- internals -----------------------------------------------------------------------------------------------------
+
+    def _after_changes(self, parameters: list[Parameter]) -> None:
+        for parameter in parameters:
+            # What is valid now is no longer to be refused at configure.
+            self.parameter_errors.pop(parameter.name, None)
+            if self._state_machine.current_state[0] != State.PRIMARY_STATE_UNCONFIGURED:
+                self.apply_change(parameter.name, parameter.value)
 
     def _check_parameters(self) -> None:
         errors = list(self.parameter_errors.values())

@@ -1,20 +1,33 @@
 """Node parameters: declared with type, range and description, refused in one sentence.
 
 An invalid value given at start does not crash the node: it is remembered and refused at configure (`PranaNode`), where
-a supervisor sees it. A change at run time is refused by the parameter service with the same sentence.
+a supervisor sees it. A change at run time is refused by the parameter service with the same sentence, and with another
+one where it would have no effect: most parameters are read at configure.
 """
 
 import math
 from collections.abc import Sequence
+from enum import Enum
 from typing import Any
 
+from lifecycle_msgs.msg import State
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.parameter import Parameter, parameter_value_to_python
 
 Range = tuple[float | None, float | None]
 
 _LARGEST_INTEGER = 2**63 - 1
+
+
+class Changeable(Enum):
+    """When a parameter of a lifecycle node can be changed; the value is the sentence in its description."""
+
+    UNCONFIGURED = "Can be changed while the node is unconfigured."
+    INACTIVE = "Can be changed while the node is not active."
+    LOWER = "Can be changed while the node is unconfigured, and made lower at any time."
+    ALWAYS = "Can be changed at any time."
 
 
 class ParameterError(ValueError):
@@ -28,7 +41,7 @@ def declare(
     description: str,
     range: Range | None = None,
     choices: Sequence[Any] | None = None,
-    read_only: bool = True,
+    changeable: Changeable = Changeable.UNCONFIGURED,
 ) -> Any:
     """Declare a parameter and return its value.
 
@@ -40,7 +53,7 @@ def declare(
         description: one sentence with the unit, shown by `ros2 param describe`.
         range: smallest and largest allowed value, both included, None for an open end; holds for each list entry.
         choices: the allowed values.
-        read_only: refuse changes at run time.
+        changeable: in which states it can be changed; the node hears of it in `apply_change`.
 
     Raises:
         ParameterError: an invalid override, on a node that is not a `PranaNode`.
@@ -50,16 +63,42 @@ def declare(
     if override is not None:
         value = _as_declared_type(override.value, default)
         error = violation(name, value, default, range, choices)
+    errors = getattr(node, "parameter_errors", None)
     if error is not None:
-        errors = getattr(node, "parameter_errors", None)
         if errors is None:
             raise ParameterError(error)
-        errors[name] = error
         value = default
-    node.declare_parameter(name, value, _descriptor(default, description, range, choices, read_only), True)
-    if not read_only:
-        _refuse_invalid_changes(node, name, default, range, choices)
+    described = f"{description} {changeable.value}"
+    node.declare_parameter(name, value, _descriptor(default, described, range, choices), True)
+    _refuse_invalid_changes(node, name, default, range, choices, changeable)
+    if error is not None and errors is not None:  # after the declaration, which counts as a change to what is valid
+        errors[name] = error
     return value
+
+
+def too_late(name: str, value: Any, present: Any, changeable: Changeable, state: tuple[int, str]) -> str | None:
+    """Return the sentence that says why a parameter cannot be changed now, None if it can.
+
+    Args:
+        name, value, present: the parameter, what it is to be and what it is.
+        changeable: when it can be changed.
+        state: number and label of the node's lifecycle state.
+    """
+    number, label = state
+    if number == State.PRIMARY_STATE_UNCONFIGURED or changeable is Changeable.ALWAYS:
+        return None
+    if changeable is Changeable.INACTIVE:
+        if number == State.PRIMARY_STATE_INACTIVE:
+            return None
+        return f"parameter '{name}' can be changed while the node is inactive or unconfigured, but it is {label}"
+    if changeable is Changeable.LOWER:
+        if value <= present:
+            return None
+        return (
+            f"parameter '{name}' is {present!r} and can only be made lower while the node is {label}: for {value!r} "
+            "clean the node up first"
+        )
+    return f"parameter '{name}' can be changed while the node is unconfigured, but it is {label}"
 
 
 def violation(name: str, value: Any, default: Any, range: Range | None, choices: Sequence[Any] | None) -> str | None:
@@ -110,9 +149,9 @@ def _range_text(range: Range) -> str:
 
 
 def _descriptor(
-    default: Any, description: str, range: Range | None, choices: Sequence[Any] | None, read_only: bool
+    default: Any, description: str, range: Range | None, choices: Sequence[Any] | None
 ) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(description=description, read_only=read_only)
+    descriptor = ParameterDescriptor(description=description)
     if choices is not None:
         descriptor.additional_constraints = f"one of {', '.join(map(repr, choices))}"
     if range is None:
@@ -135,13 +174,21 @@ def _descriptor(
 
 
 def _refuse_invalid_changes(
-    node: Node, name: str, default: Any, range: Range | None, choices: Sequence[Any] | None
+    node: Node,
+    name: str,
+    default: Any,
+    range: Range | None,
+    choices: Sequence[Any] | None,
+    changeable: Changeable,
 ) -> None:
     def check(changes: list[Parameter]) -> SetParametersResult:
         for change in changes:
             if change.name == name:
                 value = _as_declared_type(parameter_value_to_python(change.get_parameter_value()), default)
                 error = violation(name, value, default, range, choices)
+                if error is None and isinstance(node, LifecycleNode):
+                    present = node.get_parameter(name).value
+                    error = too_late(name, value, present, changeable, node._state_machine.current_state)
                 if error is not None:
                     return SetParametersResult(successful=False, reason=error)
         return SetParametersResult(successful=True)

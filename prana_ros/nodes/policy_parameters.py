@@ -2,7 +2,7 @@
 
 from prana_ros.inference.scheduler import SchedulingMode
 from prana_ros.nodes.lifecycle import PranaNode
-from prana_ros.nodes.parameters import declare
+from prana_ros.nodes.parameters import Changeable, declare
 from prana_ros.so101.units import Units
 
 
@@ -68,6 +68,7 @@ def _declare_timing(node: PranaNode) -> None:
         SchedulingMode.CONTINUOUS.value,
         "continuous replans as soon as an inference is done, rolling when a chunk is nearly used up.",
         choices=tuple(mode.value for mode in SchedulingMode),
+        changeable=Changeable.INACTIVE,
     )
     declare(
         node,
@@ -75,6 +76,7 @@ def _declare_timing(node: PranaNode) -> None:
         0,
         "Rolling: steps of a chunk to execute before the overlap; 0 is all others.",
         range=(0, 10_000),
+        changeable=Changeable.INACTIVE,
     )
     declare(
         node,
@@ -82,6 +84,7 @@ def _declare_timing(node: PranaNode) -> None:
         -1,
         "Steps of the running plan left for the handover to the next; -1 is 3 (continuous) or 10 (rolling).",
         range=(-1, 10_000),
+        changeable=Changeable.INACTIVE,
     )
     declare(
         node,
@@ -89,19 +92,36 @@ def _declare_timing(node: PranaNode) -> None:
         1.0,
         "Speed of the actions relative to the training data.",
         range=(0.01, 10.0),
+        changeable=Changeable.INACTIVE,
     )
-    declare(node, "seed", 0, "Seed of the first chunk's noise; each further chunk counts one up.", range=(0, None))
+    declare(
+        node,
+        "seed",
+        0,
+        "Seed of the first chunk's noise; each further chunk counts one up.",
+        range=(0, None),
+        changeable=Changeable.INACTIVE,
+    )
+    declare(node, "frame_prefix", "", "What the names of the arm's frames begin with, such as left/.")
     declare(node, "dry_run", False, "Predict and report, but leave the arm alone.")
 
 
 def _declare_limits(node: PranaNode) -> None:
-    declare(node, "max_input_age", 0.5, "Age in s above which an input is too old to act on.", range=(0.01, 10.0))
+    declare(
+        node,
+        "max_input_age",
+        0.5,
+        "Age in s above which an input is too old to act on.",
+        range=(0.01, 10.0),
+        changeable=Changeable.INACTIVE,
+    )
     declare(
         node,
         "activation_timeout",
         10.0,
         "Wall time in s in which every camera and joint_states must have sent something when the node is activated.",
         range=(0.1, 120.0),
+        changeable=Changeable.INACTIVE,
     )
     declare(
         node,
@@ -110,9 +130,15 @@ def _declare_limits(node: PranaNode) -> None:
         "Lowest rate of a camera that is accepted when the node is activated, as a fraction of the policy's rate (fps "
         "times playback_rate); 0 accepts any.",
         range=(0.0, 1.0),
+        changeable=Changeable.INACTIVE,
     )
     declare(
-        node, "input_timeout", 2.0, "Wall time in s without a usable observation that ends a run.", range=(0.1, 60.0)
+        node,
+        "input_timeout",
+        2.0,
+        "Wall time in s without a usable observation that ends a run.",
+        range=(0.1, 60.0),
+        changeable=Changeable.INACTIVE,
     )
     declare(
         node,
@@ -120,6 +146,7 @@ def _declare_limits(node: PranaNode) -> None:
         0.1,
         "How far beyond the joints' training range a run may start, as a fraction of that range.",
         range=(0.0, 100.0),
+        changeable=Changeable.INACTIVE,
     )
     declare(
         node,

@@ -78,6 +78,11 @@ class ArmDriver:
                 self._hold_with_torque()
             self._active = True
 
+    def limit(self, settings: DriverSettings) -> None:
+        """Take other limits of velocity and acceleration, for the way to rest too, from the next cycle on."""
+        with self._mutex:
+            self._motion.restrict(motion_limits(self.bus.calibration, settings), settings.rest_velocity)
+
     def deactivate(self) -> None:
         """Come to a halt and hold; trajectories are refused from now on."""
         with self._mutex:

@@ -85,6 +85,11 @@ class Motion:
         self._sampler.hold_at(self._limiter.brake(self._period))
         self.returning = False
 
+    def restrict(self, limits: Limits, rest_velocity: float) -> None:
+        """Move within other limits from the next cycle on; the way to rest takes its speed when it begins."""
+        self.limits = self._limiter.limits = limits
+        self._rest_velocity = rest_velocity
+
     def aim(self, position: np.ndarray) -> None:
         """Go to ``position`` and hold: for a commander that gives a position in every cycle."""
         self._sampler.hold_at(position)

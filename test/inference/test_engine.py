@@ -90,7 +90,7 @@ def test_a_chunk_keeps_its_own_times_and_the_playback_rate_stretches_them():
     np.testing.assert_array_equal(np.diff(chunk.plan.times_ns), 100 * MS)
 
 
-def test_rolling_uses_the_executed_and_the_saved_steps_only():
+def test_rolling_uses_the_executed_and_the_overlap_steps_only():
     engine = InferenceEngine(
         RandomWalk(spec(chunk_size=50)), Settings(mode=SchedulingMode.ROLLING, execute_steps=20, overlap_steps=5)
     )
@@ -98,11 +98,13 @@ def test_rolling_uses_the_executed_and_the_saved_steps_only():
     chunk = engine.infer(observe(EPOCH), clock)
     assert len(chunk.plan.times_ns) == 25
     engine.accept(chunk, clock.ns)
-    assert engine.next_start_ns() == EPOCH + 19 * 100 * MS  # the last saved step is the 25th; no latency measured yet
+    assert (
+        engine.next_start_ns() == EPOCH + 19 * 100 * MS
+    )  # the last step of the overlap is the 25th; no latency measured yet
 
 
 @pytest.mark.parametrize("mode", SchedulingMode)
-def test_the_saved_steps_have_the_mode_s_default(mode):
+def test_the_overlap_has_the_mode_s_default(mode):
     assert (
         InferenceEngine(RandomWalk(spec(chunk_size=50)), Settings(mode=mode)).scheduler.overlap_steps
         == OVERLAP_STEPS[mode]
@@ -123,6 +125,19 @@ def test_the_saved_steps_have_the_mode_s_default(mode):
 def test_settings_that_do_not_fit_the_chunk_are_refused(settings_, sentence):
     with pytest.raises(ValueError, match=sentence):
         InferenceEngine(RandomWalk(spec()), settings_)
+
+
+def test_other_settings_hold_from_the_next_run_on_and_keep_the_measured_latency():
+    engine = InferenceEngine(RandomWalk(spec(chunk_size=16)), Settings())
+    engine.latency.add_warm_up(0.2)
+    engine.change(Settings(mode=SchedulingMode.ROLLING, overlap_steps=5, playback_rate=0.5))
+    fresh = InferenceEngine(RandomWalk(spec(chunk_size=16)), engine.settings)
+    assert engine.scheduler == fresh.scheduler
+    assert engine.step_ns == fresh.step_ns == 200 * MS
+    assert engine.latency.p95 == 0.2
+    with pytest.raises(ValueError, match="overlap_steps is 16"):
+        engine.change(Settings(overlap_steps=16))
+    assert engine.step_ns == 200 * MS
 
 
 def test_noise_seeds_count_up():

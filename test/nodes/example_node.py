@@ -10,7 +10,7 @@ from std_srvs.srv import Trigger
 
 from prana_msgs.action import RunPolicy
 from prana_ros.nodes.lifecycle import PranaNode, run_node
-from prana_ros.nodes.parameters import declare
+from prana_ros.nodes.parameters import Changeable, declare
 
 
 class ExampleNode(PranaNode):
@@ -19,7 +19,7 @@ class ExampleNode(PranaNode):
     def __init__(self) -> None:
         super().__init__("example")
         declare(self, "rate", 10.0, "how often to publish, Hz", range=(1.0, None))
-        declare(self, "gain", 1.0, "a factor that may change", range=(0.0, 2.0), read_only=False)
+        declare(self, "gain", 1.0, "a factor that may change", range=(0.0, 2.0), changeable=Changeable.ALWAYS)
         declare(self, "mode", "fast", "how to work", choices=("fast", "slow"))
         declare(self, "limits", [0.5, 1.0], "one limit per joint, rad", range=(0.0, 3.0))
         declare(self, "fail_in", "", "the hook that fails, and how, for example configure:OSError")

@@ -1,5 +1,7 @@
 """The driver on the virtual servo bus: it never surprises, whatever fails."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.arm import RAISED
@@ -264,3 +266,34 @@ def test_without_a_heartbeat_a_plan_that_runs_out_is_held(rig):
     rig.go(RAISED, 0.8, owner="replay")
     rig.run(5.0)
     assert (rig.mode, rig.state.owner) == (DriverMode.HOLDING, "replay")
+
+
+# -- limits that are lowered -------------------------------------------------------------------------------------------
+
+
+def test_a_lower_limit_holds_at_once_without_a_jerk_and_the_arm_still_arrives(rig):
+    rig.raise_arm()
+    away = RAISED.copy()
+    away[0] += 1.5
+    commanded = [rig.driver.commanded.copy()]
+    rig.go(away, 0.5)
+    for cycle in range(300):
+        if cycle == 15:
+            rig.driver.limit(replace(rig.settings, max_velocity=0.5, max_acceleration=20.0))
+        rig.run(0.01)
+        commanded.append(rig.driver.commanded.copy())
+    speed = np.abs(np.diff(np.array(commanded)[:, 0])) * 100
+    assert speed[:15].max() > 2.0
+    assert np.abs(np.diff(speed[15:])).max() < 20.0 * 0.01 + 1e-6, "slowed down no faster than the limit"
+    assert speed[40:].max() < 0.5 + 1e-6
+    rig.run(2.0)
+    assert rig.driver.commanded[0] == pytest.approx(away[0], abs=1e-6)
+
+
+def test_the_way_to_rest_takes_the_speed_that_was_set_last(rig):
+    rig.raise_arm()
+    rig.driver.limit(replace(rig.settings, rest_velocity=0.1))
+    rig.driver.go_to_rest(rig.now_ns)
+    before = rig.driver.commanded.copy()
+    rig.run(1.0)
+    assert 0.0 < np.abs(rig.driver.commanded - before).max() < 0.11
