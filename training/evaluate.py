@@ -80,6 +80,7 @@ def make_parser() -> argparse.ArgumentParser:
     graph.add_argument(
         "--real-time-factor", type=positive, help="speed of the twin's clock, at most 1 (default: chosen)"
     )
+    graph.add_argument("--params-file", default="", metavar="YAML", help="a ROS parameter file for the nodes")
     return parser
 
 
@@ -98,6 +99,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("the expert is no checkpoint that the graph could run; evaluate it through lockstep")
     if options.runner == LOCKSTEP and options.real_time_factor is not None:
         parser.error("--real-time-factor belongs to --runner graph; lock-step runs as fast as the machine can")
+    if options.runner == LOCKSTEP and options.params_file:
+        parser.error("--params-file belongs to --runner graph; lock-step has no nodes")
     if options.real_time_factor is not None and options.real_time_factor > 1:
         parser.error(f"--real-time-factor is {options.real_time_factor:g}; it must be at most 1, real time")
     for name in set(LOCKSTEP_ONLY) - set(given):
@@ -137,7 +140,12 @@ def ways(options: argparse.Namespace, folder: Path) -> tuple[Callable, Callable]
 
     from prana_ros.bringup import evaluation  # lock-step needs no ROS
 
-    run = partial(evaluation.evaluate_graph, folder=folder, real_time_factor=options.real_time_factor or 0.0)
+    run = partial(
+        evaluation.evaluate_graph,
+        folder=folder,
+        real_time_factor=options.real_time_factor or 0.0,
+        params_file=options.params_file,
+    )
     return evaluation.require_fit, run
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from prana_ros.bringup.parameters import parameters_of
 from prana_ros.bringup.preparation import graph_of, with_real_time_factor
-from prana_ros.bringup.real_time_factor import packaged_parameters
 from prana_ros.bringup.run_logger import RunLogger
 from prana_ros.bringup.session import run_graph
 from prana_ros.bringup.terminal import Terminal
@@ -97,7 +97,9 @@ def require_fit(candidate: EvaluatedPolicy, _trials: Trials) -> dict[str, Any]:
     return candidate.describe(policy)
 
 
-def evaluate_graph(candidate: EvaluatedPolicy, trials: Trials, *, folder: Path, real_time_factor: float) -> Evaluation:
+def evaluate_graph(
+    candidate: EvaluatedPolicy, trials: Trials, *, folder: Path, real_time_factor: float, params_file: str = ""
+) -> Evaluation:
     """Run all scenes through the graph; what was run until it was broken off is the result too.
 
     Args:
@@ -105,6 +107,7 @@ def evaluate_graph(candidate: EvaluatedPolicy, trials: Trials, *, folder: Path, 
         trials: the scenes, which must follow one another, and the time; the graph plays chunks as it is deployed.
         folder: where the graph's own log goes, in a folder of the policy's name.
         real_time_factor: speed of the twin's clock; 0 is chosen for this machine.
+        params_file: a ROS parameter file for the nodes.
 
     Raises:
         ValueError: if the policy or an option does not fit; one sentence.
@@ -120,6 +123,7 @@ def evaluate_graph(candidate: EvaluatedPolicy, trials: Trials, *, folder: Path, 
         scene=trials.scenes,
         seed=trials.seeds[0],
         real_time_factor=real_time_factor,
+        params_file=params_file,
     )
     start = time.monotonic()
     series = run_through_graph(options, policy.spec, folder / f"{candidate.name}_graph", strip=trials.strip)
@@ -156,7 +160,7 @@ def run_through_graph(options: DeployOptions, spec: PolicySpec, folder: Path, *,
     terminal = Terminal(folder / "run.log")
     try:
         options = with_real_time_factor(options, terminal.say)
-        mode = packaged_parameters("policy.yaml")["mode"]
+        mode = parameters_of(graph_of(options), "policy")["mode"]
         series = GraphEpisodes({"mode": mode, "real_time_factor": options.real_time_factor})
         while len(series.episodes) < options.episodes and not (series.failure or series.interrupted):
             _run_once(_remaining(options, len(series.episodes)), spec, folder, terminal, strip, series)

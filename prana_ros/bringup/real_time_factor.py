@@ -1,12 +1,9 @@
 """How fast the twin may run on this machine, the rest of the graph beside it."""
 
 import os
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
-from prana_ros import resources
 from prana_ros.simulation.scene import sample_scene, scene_distribution
 from prana_ros.simulation.twin import measure_real_time_factor
 
@@ -27,18 +24,16 @@ def choose_factor(measured: float, cores: int) -> float:
     return next((step for step in STEPS if step <= affordable), STEPS[-1])
 
 
-def real_time_factor(scene: str) -> float:
-    """Measure the twin on this machine with the cameras of ``config/twin.yaml``; return the factor to run it at."""
-    settings = packaged_parameters("twin.yaml")
+def real_time_factor(scene: str, cameras: Mapping[str, Any]) -> float:
+    """Measure the twin on this machine and return the factor to run it at.
+
+    Args:
+        scene: name of the scenes.
+        cameras: ``camera_width``, ``camera_height`` and ``camera_fps`` of the twin.
+    """
     measured = measure_real_time_factor(
         sample_scene(scene_distribution(scene), seed=0),
-        camera_size=(settings["camera_width"], settings["camera_height"]),
-        camera_fps=settings["camera_fps"],
+        camera_size=(cameras["camera_width"], cameras["camera_height"]),
+        camera_fps=cameras["camera_fps"],
     )
     return choose_factor(measured, len(os.sched_getaffinity(0)))
-
-
-def packaged_parameters(name: str) -> dict[str, Any]:
-    """Return the node parameters in a packaged parameter file."""
-    content = yaml.safe_load(Path(resources.packaged("config", name)).read_text(encoding="utf-8"))
-    return content["/**"]["ros__parameters"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from prana_ros.bringup.options import AUTO, factor
+from prana_ros.bringup.options import AUTO, HELP, factor
 from prana_ros.bringup.preparation import checked, graph_of, with_real_time_factor
 from prana_ros.bringup.run_logger import RunLogger
 from prana_ros.bringup.session import run_graph
@@ -40,6 +40,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--real-time-factor", type=factor, default=AUTO, help="speed of the twin's clock (default: auto)"
     )
+    parser.add_argument("--params-file", default="", metavar="YAML", help=HELP["params_file"])
     parser.add_argument("--output", type=Path, help="folder of the report (default: outputs/demo-<date>)")
     parser.set_defaults(func=demo)
 
@@ -82,6 +83,7 @@ def demo(arguments: argparse.Namespace) -> int:
         scene=arguments.scene,
         seed=arguments.seed,
         real_time_factor=arguments.real_time_factor,
+        params_file=arguments.params_file,
     )
     options = checked(options)
     folder = arguments.output or output_folder("demo")

@@ -55,8 +55,18 @@ def test_a_package_that_is_not_installed_is_named_with_its_node():
         preparation.require_packages(Graph("", (rviz,)))
 
 
+def test_the_speed_is_measured_with_the_cameras_that_the_twin_will_have(tmp_path, monkeypatch):
+    measured = []
+    monkeypatch.setattr(preparation, "real_time_factor", lambda scene, cameras: measured.append(cameras) or 1.0)
+    preparation.with_real_time_factor(TWIN, print)
+    (tmp_path / "mine.yaml").write_text("twin: {ros__parameters: {camera_width: 640}}")
+    preparation.with_real_time_factor(dataclasses.replace(TWIN, params_file=str(tmp_path / "mine.yaml")), print)
+    sizes = [(twin["camera_width"], twin["camera_height"], twin["camera_fps"]) for twin in measured]
+    assert sizes == [(320, 240, 30), (640, 240, 30)]
+
+
 def test_the_speed_is_chosen_for_this_machine_and_said_where_it_is_below_real_time(monkeypatch):
-    monkeypatch.setattr(preparation, "real_time_factor", lambda scene: 0.35)
+    monkeypatch.setattr(preparation, "real_time_factor", lambda scene, cameras: 0.35)
     said = []
     assert preparation.with_real_time_factor(TWIN, said.append).real_time_factor == 0.35
     assert said == ["this machine is too slow for real time: the graph runs on /clock at 0.35 of real time"]
@@ -68,3 +78,22 @@ def test_an_arm_runs_in_real_time_without_a_measurement(monkeypatch):
     monkeypatch.delattr(preparation, "real_time_factor")
     arm = dataclasses.replace(TWIN, sim=False)
     assert preparation.with_real_time_factor(arm, print).real_time_factor == 1.0
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_frames_are_published_with_rviz_or_where_that_can_be_done_unless_somebody_says(monkeypatch, installed):
+    def prefix(package):
+        if not installed:
+            raise LookupError(package)
+
+    monkeypatch.setattr(preparation, "get_package_prefix", prefix)
+    monkeypatch.setattr(preparation, "PackageNotFoundError", LookupError)
+    options = dataclasses.replace(TWIN, policy_path="checkpoints/twin_v2")
+    assert preparation.checked(options).tf == str(installed).lower()
+    assert preparation.checked(dataclasses.replace(options, tf="false")).tf == "false"
+    for change in ({"tf": "true"}, {"rviz": True}):
+        if installed:
+            assert preparation.checked(dataclasses.replace(options, **change)).tf == "true"
+        else:
+            with pytest.raises(GraphError, match="needs the ROS package"):
+                preparation.checked(dataclasses.replace(options, **change))

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prana_ros.bringup.real_time_factor import HEADROOM, STEPS, choose_factor, packaged_parameters
+from prana_ros.bringup.real_time_factor import HEADROOM, STEPS, choose_factor
 
 
 @given(st.floats(0.0, 100.0), st.integers(1, 64))
@@ -19,8 +19,3 @@ def test_a_faster_machine_is_never_given_a_slower_clock(one, other, cores):
 def test_a_fast_machine_runs_in_real_time_and_a_single_core_needs_more_headroom():
     assert choose_factor(4.0, cores=2) == 1.0
     assert choose_factor(4.0, cores=1) < 1.0
-
-
-def test_the_cameras_of_the_measurement_are_those_of_the_twin():
-    settings = packaged_parameters("twin.yaml")
-    assert {"camera_width", "camera_height", "camera_fps"} <= set(settings)

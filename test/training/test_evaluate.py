@@ -114,6 +114,7 @@ def test_a_policy_for_another_robot_is_refused(tmp_path, run):
         (["--policy", "expert", "--runner=graph"], "the expert is no checkpoint that the graph could run"),
         (["--policy", "a", "--runner=graph", "--latency=0.2"], "--latency says how lock-step plays chunks"),
         (["--policy", "a", "--real-time-factor=1"], "--real-time-factor belongs to --runner graph"),
+        (["--policy", "a", "--params-file=p.yaml"], "--params-file belongs to --runner graph"),
         (["--policy", "a", "--runner=graph", "--real-time-factor=2"], "--real-time-factor is 2; it must be at most 1"),
     ],
 )
