@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,10 @@ def test_rviz_and_rqt_show_topics_that_the_graph_has():
     running = ast.literal_eval(plugins["keys"]["running-plugins"]["repr"])
     instances = {f"plugin__{name.replace('/', '__')}__{i}" for name, numbers in running.items() for i in numbers}
     assert instances == set(plugins["groups"])
+    for file in ("prana.rviz", "prana.perspective"):
+        assert not re.search(r"['\" ]/[a-z]", packaged("config", file).read_text()), (
+            "an absolute name has one namespace"
+        )
 
 
 def test_every_packaged_yaml_file_is_yaml():

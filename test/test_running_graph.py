@@ -28,7 +28,11 @@ TOPICS = {
         {"twin": BEST_EFFORT},
         {"so101_driver": BEST_EFFORT, "policy": BEST_EFFORT, "episodes": BEST_EFFORT},
     ),
-    "/diagnostics": ("diagnostic_msgs/msg/DiagnosticArray", {"so101_driver": RELIABLE, "policy": RELIABLE}, {}),
+    "/diagnostics": (
+        "diagnostic_msgs/msg/DiagnosticArray",
+        {"twin": RELIABLE, "so101_driver": RELIABLE, "policy": RELIABLE},
+        {},
+    ),
     "/arm/table/image_raw": ("sensor_msgs/msg/Image", {"twin": RELIABLE}, {"policy": BEST_EFFORT}),
     "/arm/table/image_raw/compressed": ("sensor_msgs/msg/CompressedImage", {"twin": RELIABLE}, {}),
     "/arm/table/camera_info": ("sensor_msgs/msg/CameraInfo", {"twin": LATCHED}, {}),

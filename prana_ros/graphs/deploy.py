@@ -20,6 +20,8 @@ DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu)(:\d+)?")
 LARGEST_SEED = 2**63 - 1  # of an integer parameter in ROS
 CAMERA_NAME = re.compile(r"[a-z][a-z0-9_]*")
 NAMESPACE = re.compile(r"(/?[A-Za-z][A-Za-z0-9_]*)(/[A-Za-z][A-Za-z0-9_]*)*")
+FRAME_PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9_/]*)?")
+TF = ("auto", "true", "false")
 RESERVED_NAMES = ("so101_driver", "policy", "twin", "episodes", "rviz2", "robot_state_publisher")
 
 
@@ -28,7 +30,8 @@ class DeployOptions:
     """What the user chooses; the names are those of the launch arguments.
 
     Times are in seconds. ``cameras`` maps each camera's name to the parameters of its camera node; ``camera_keys`` is
-    text, the checkpoint's name of each camera that has another name there. Without ``series`` no episodes are run, and
+    text, the checkpoint's name of each camera that has another name there. ``params_file`` is a ROS parameter file of
+    the user's for what is no option. Without ``series`` no episodes are run, and
     the policy waits for goals of the user's. An empty ``port`` or ``robot_id`` means the twin's own in simulation and
     is refused on a real arm.
     """
@@ -47,7 +50,10 @@ class DeployOptions:
     cameras: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     camera_keys: str = ""
     playback_rate: float = 1.0
+    params_file: str = ""
     rviz: bool = False
+    tf: str = "auto"
+    frame_prefix: str = ""
     dry_run: bool = False
     series: bool = True
     namespace: str = ""
@@ -63,13 +69,15 @@ def build_graph(options: DeployOptions, robot_description: str = "") -> Graph:
     series of episodes comes last. The driver, which switches the torque on, is activated only once the policy has seen
     its inputs and found nothing wrong. Stopping goes backwards, so the driver can still bring the arm to rest on the
     twin.
-    ``robot_description`` (URDF) is needed with ``rviz`` only.
+    ``robot_description`` (URDF) is needed with ``tf`` only, which is ``true`` or ``false`` by now.
     """
     check_options(options)
-    nodes = [_twin(options)] if options.sim else [_camera(name, dict(c)) for name, c in options.cameras.items()]
+    nodes = [_twin(options)] if options.sim else [_camera(options, name) for name in options.cameras]
     nodes += [_driver(options), _policy(options)]
+    if options.tf == "true":
+        nodes.append(_state_publisher(options, robot_description))
     if options.rviz:
-        nodes += _visualization(robot_description)
+        nodes.append(_rviz(options))
     if options.series:
         nodes.append(_episodes(options))
     if options.real_time_factor != 1.0:
@@ -94,6 +102,12 @@ def check_options(options: DeployOptions) -> None:
         raise GraphError(f"reset_time is {options.reset_time} s: it must be 0 or more.")
     if not 0.0 < options.playback_rate <= 2.0:
         raise GraphError(f"playback_rate is {options.playback_rate}: it must be above 0 and at most 2.")
+    if options.tf not in TF:
+        raise GraphError(f"tf is '{options.tf}': it must be one of {', '.join(TF)}.")
+    if not FRAME_PREFIX.fullmatch(options.frame_prefix):
+        raise GraphError(
+            f"frame_prefix is '{options.frame_prefix}': only letters, digits, _ and / are allowed, such as left/."
+        )
     if options.namespace.strip("/") and not NAMESPACE.fullmatch(options.namespace.rstrip("/")):
         raise GraphError(
             f"namespace is '{options.namespace}': only letters, digits, _ and / are allowed, and each part begins "
@@ -146,11 +160,13 @@ def _twin(options: DeployOptions) -> NodeSpec:
         "scene": options.scene,
         "seed": options.seed,
         "real_time_factor": options.real_time_factor,
+        "frame_prefix": options.frame_prefix,
     }
     return NodeSpec("twin", PACKAGE, "twin", parameters, _config("twin.yaml"))
 
 
-def _camera(name: str, settings: dict[str, Any]) -> NodeSpec:
+def _camera(options: DeployOptions, name: str) -> NodeSpec:
+    settings = {"frame_prefix": options.frame_prefix, **options.cameras[name]}
     return NodeSpec(name, PACKAGE, "camera", settings, _config("camera.yaml"))
 
 
@@ -189,6 +205,7 @@ def _policy(options: DeployOptions) -> NodeSpec:
         "camera_keys": options.camera_keys,
         "playback_rate": options.playback_rate,
         "dry_run": options.dry_run,
+        "frame_prefix": options.frame_prefix,
         **_robot(options),
     }
     return NodeSpec("policy", PACKAGE, "policy", parameters, _config("policy.yaml"))
@@ -207,16 +224,20 @@ def _episodes(options: DeployOptions) -> NodeSpec:
     return NodeSpec("episodes", PACKAGE, "episodes", parameters, _config("episodes.yaml"), ends_graph=True)
 
 
-def _visualization(robot_description: str) -> list[NodeSpec]:
+def _state_publisher(options: DeployOptions, robot_description: str) -> NodeSpec:
     if not robot_description:
-        raise GraphError("rviz needs the robot description, and it is empty.")
-    parameters = {"robot_description": robot_description}
-    return [
-        NodeSpec(
-            "robot_state_publisher", "robot_state_publisher", "robot_state_publisher", parameters, lifecycle=False
-        ),
-        NodeSpec("rviz2", "rviz2", "rviz2", arguments=("-d", _config("prana.rviz")), lifecycle=False),
-    ]
+        raise GraphError("tf needs the robot description, and it is empty.")
+    parameters = {"robot_description": robot_description, "frame_prefix": options.frame_prefix}
+    name = "robot_state_publisher"
+    return NodeSpec(name, name, name, parameters, lifecycle=False)
+
+
+def _rviz(options: DeployOptions) -> NodeSpec:
+    # The configuration has base_link as its fixed frame; -f is another one.
+    arguments: tuple[str | PackagedPath, ...] = ("-d", _config("prana.rviz"))
+    if options.frame_prefix:
+        arguments += ("-f", f"{options.frame_prefix}base_link")
+    return NodeSpec("rviz2", "rviz2", "rviz2", arguments=arguments, lifecycle=False)
 
 
 def _with_sim_time(node: NodeSpec) -> NodeSpec:

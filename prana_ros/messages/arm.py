@@ -1,11 +1,10 @@
 """The driver's state as messages."""
 
-from collections.abc import Sequence
-
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticStatus
 from std_msgs.msg import Header
 
 from prana_msgs.msg import ArmState, MotorState
+from prana_ros.messages.diagnostics import ERROR, OK, WARN, status_to_msg
 from prana_ros.messages.standard import stamp_from_ns
 from prana_ros.so101.driver_state import DriverState
 from prana_ros.so101.loop_timing import LoopTiming
@@ -33,12 +32,12 @@ def arm_state_to_msg(state: DriverState, timing: LoopTiming, stamp_ns: int) -> A
     )
 
 
-def diagnostics_to_msg(arm: ArmState, node_name: str, hardware_id: str) -> DiagnosticArray:
-    """Return one diagnostic status for the arm and one for each motor."""
+def arm_diagnostics(arm: ArmState, node_name: str, hardware_id: str) -> list[DiagnosticStatus]:
+    """Return one line of diagnostics for the arm and one for each motor."""
     statuses = [_arm_status(arm, node_name, hardware_id)]
-    partly_limp = arm.mode == ArmState.MODE_TORQUE_PARTLY_OFF
-    statuses += [_motor_status(motor, node_name, hardware_id, partly_limp) for motor in arm.motors]
-    return DiagnosticArray(header=arm.header, status=statuses)
+    partly_off = arm.mode == ArmState.MODE_TORQUE_PARTLY_OFF
+    statuses += [_motor_status(motor, node_name, hardware_id, partly_off) for motor in arm.motors]
+    return statuses
 
 
 def _motors(state: DriverState) -> list[MotorState]:
@@ -65,57 +64,44 @@ def _motors(state: DriverState) -> list[MotorState]:
 
 
 _MODE_NAMES = {
-    ArmState.MODE_TORQUE_OFF: "limp",
+    ArmState.MODE_TORQUE_OFF: "torque off",
     ArmState.MODE_HOLDING: "holding",
     ArmState.MODE_FOLLOWING: "following",
     ArmState.MODE_RETURNING: "returning to rest",
     ArmState.MODE_STOPPED: "stopped",
-    ArmState.MODE_TORQUE_PARTLY_OFF: "partly limp",
+    ArmState.MODE_TORQUE_PARTLY_OFF: "torque partly off",
 }
 
 
 def _arm_status(arm: ArmState, node_name: str, hardware_id: str) -> DiagnosticStatus:
     stopped = arm.stop_reason != ArmState.STOP_NONE
-    return DiagnosticStatus(
-        level=DiagnosticStatus.ERROR if stopped else DiagnosticStatus.OK,
-        name=f"{node_name}: arm",
-        message=arm.stop_message if stopped else _MODE_NAMES[arm.mode],
-        hardware_id=hardware_id,
-        values=_key_values(
-            ("owner", arm.owner),
-            ("trajectories accepted", arm.trajectories_accepted),
-            ("trajectories refused", arm.trajectories_refused),
-            ("last refusal", arm.last_refusal),
-            ("commands sent", arm.commands_sent),
-            ("commands lost", arm.commands_lost),
-            ("commands limited", arm.commands_limited),
-            ("cycle rate (Hz)", f"{arm.cycle_rate:.2f}"),
-            ("period error p99 (ms)", f"{1e3 * arm.period_error_p99:.2f}"),
-        ),
+    values = (
+        ("owner", arm.owner),
+        ("trajectories accepted", arm.trajectories_accepted),
+        ("trajectories refused", arm.trajectories_refused),
+        ("last refusal", arm.last_refusal),
+        ("commands sent", arm.commands_sent),
+        ("commands lost", arm.commands_lost),
+        ("commands limited", arm.commands_limited),
+        ("cycle rate (Hz)", f"{arm.cycle_rate:.2f}"),
+        ("period error p99 (ms)", f"{1e3 * arm.period_error_p99:.2f}"),
     )
+    message = arm.stop_message if stopped else _MODE_NAMES[arm.mode]
+    return status_to_msg(f"{node_name}: arm", message, values, ERROR if stopped else OK, hardware_id)
 
 
-def _motor_status(motor: MotorState, node_name: str, hardware_id: str, partly_limp: bool) -> DiagnosticStatus:
-    level, message = DiagnosticStatus.OK, "ok"
+def _motor_status(motor: MotorState, node_name: str, hardware_id: str, partly_off: bool) -> DiagnosticStatus:
+    level, message = OK, "ok"
     if motor.error_bits:
-        level, message = DiagnosticStatus.WARN, f"error bits {motor.error_bits}"
-    if partly_limp and not motor.torque:
-        level, message = DiagnosticStatus.ERROR, "no torque, while other motors hold the arm"
-    return DiagnosticStatus(
-        level=level,
-        name=f"{node_name}: {motor.name}",
-        message=message,
-        hardware_id=hardware_id,
-        values=_key_values(
-            ("torque", "on" if motor.torque else "off"),
-            ("temperature (°C)", f"{motor.temperature:.0f}"),
-            ("voltage (V)", f"{motor.voltage:.1f}"),
-            ("load", f"{motor.load:.3f}"),
-            ("current (A)", f"{motor.current:.3f}"),
-            ("communication errors", motor.communication_errors),
-        ),
+        level, message = WARN, f"error bits {motor.error_bits}"
+    if partly_off and not motor.torque:
+        level, message = ERROR, "no torque, while other motors hold the arm"
+    values = (
+        ("torque", "on" if motor.torque else "off"),
+        ("temperature (°C)", f"{motor.temperature:.0f}"),
+        ("voltage (V)", f"{motor.voltage:.1f}"),
+        ("load", f"{motor.load:.3f}"),
+        ("current (A)", f"{motor.current:.3f}"),
+        ("communication errors", motor.communication_errors),
     )
-
-
-def _key_values(*pairs: tuple[str, object]) -> Sequence[KeyValue]:
-    return [KeyValue(key=key, value=str(value)) for key, value in pairs]
+    return status_to_msg(f"{node_name}: {motor.name}", message, values, level, hardware_id)

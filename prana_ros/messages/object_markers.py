@@ -18,8 +18,9 @@ Part = tuple[int, tuple[float, float, float], tuple[float, float, float], bool]
 """Marker type, center and size (m) in the object's frame, and whether it is turned from z to the object's x axis."""
 
 
-def object_markers(world: World, stamp: Time) -> MarkerArray:
+def object_markers(world: World, stamp: Time, frame_prefix: str) -> MarkerArray:
     """Screwdriver and box of the first arm's table, each part a marker, in the arm's base frame."""
+    header = Header(stamp=stamp, frame_id=frame_prefix + ROOT_LINK)
     poses = world.object_poses()
     (width, length), wall, height = BOX_INNER.tolist(), BOX_WALL, BOX_HEIGHT
     box: list[Part] = [(Marker.CUBE, (0.0, 0.0, wall / 2), (2 * width, 2 * length, wall), False)]
@@ -31,7 +32,7 @@ def object_markers(world: World, stamp: Time) -> MarkerArray:
         *((poses["tool"], part, color) for part, color in ((handle, world.scene.tool_color), (shaft, _STEEL))),
         *((poses["box"], part, world.scene.box_color) for part in box),
     ]
-    markers = [_marker(number, pose, part, color, stamp) for number, (pose, part, color) in enumerate(parts)]
+    markers = [_marker(header, number, pose, part, color) for number, (pose, part, color) in enumerate(parts)]
     return MarkerArray(markers=markers)
 
 
@@ -40,14 +41,14 @@ def _rod(start: float, end: float, radius: float) -> Part:
     return Marker.CYLINDER, ((start + end) / 2, 0.0, 0.0), (2 * radius, 2 * radius, end - start), True
 
 
-def _marker(number: int, pose: tuple[np.ndarray, np.ndarray], part: Part, color: Color, stamp: Time) -> Marker:
+def _marker(header: Header, number: int, pose: tuple[np.ndarray, np.ndarray], part: Part, color: Color) -> Marker:
     position, quaternion = pose
     kind, center, size, lying = part
     rotation = Rotation.from_quat(quaternion, scalar_first=True)
     x, y, z = position + rotation.apply(center)
     i, j, k, w = (rotation * _Z_TO_X if lying else rotation).as_quat().tolist()
     return Marker(
-        header=Header(stamp=stamp, frame_id=ROOT_LINK),
+        header=header,
         ns="objects",
         id=number,
         type=kind,

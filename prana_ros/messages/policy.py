@@ -1,6 +1,6 @@
 """What the policy node publishes, made from what the inference core knows."""
 
-from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import Point, Vector3
 from std_msgs.msg import ColorRGBA, Header
 from trajectory_msgs.msg import JointTrajectory
@@ -11,6 +11,7 @@ from prana_msgs.msg import ChunkReport, InputAge
 from prana_ros.inference.plan import NANOSECONDS, Plan
 from prana_ros.inference.run import ChunkEvent, Outcome, RunResult
 from prana_ros.inference.streams import InputReading
+from prana_ros.messages.diagnostics import OK, WARN, status_to_msg
 from prana_ros.messages.standard import stamp_from_ns, trajectory_to_msg
 from prana_ros.so101.kinematics import forward
 from prana_ros.so101.model import JOINT_NAMES
@@ -63,10 +64,10 @@ def chunk_event_to_msg(event: ChunkEvent, denoising_steps: int) -> ChunkReport:
     return report
 
 
-def preview_to_msg(plan: Plan, prefix_length: int) -> MarkerArray:
+def preview_to_msg(plan: Plan, prefix_length: int, frame_prefix: str) -> MarkerArray:
     """The tool's way along a plan, in the base frame: gray where it was given by the plan before, then green."""
     ways = [Point(x=x, y=y, z=z) for x, y, z in forward(plan.positions)[:, :3, 3].tolist()]
-    header = Header(stamp=stamp_from_ns(plan.start_ns), frame_id=ROOT_LINK)
+    header = Header(stamp=stamp_from_ns(plan.start_ns), frame_id=frame_prefix + ROOT_LINK)
     crossing = max(prefix_length - 1, 0)
     return MarkerArray(
         markers=[
@@ -76,20 +77,16 @@ def preview_to_msg(plan: Plan, prefix_length: int) -> MarkerArray:
     )
 
 
-def policy_status_to_msg(
-    chunk_rate: float, latency_p95: float, lost: dict[str, int], running: bool, complaint: str
+def policy_diagnostics(
+    node_name: str, kind: str, chunk_rate: float, latency_p95: float, lost: dict[str, int], message: str, ok: bool
 ) -> DiagnosticStatus:
-    """The policy's line in ``/diagnostics``."""
-    return DiagnosticStatus(
-        level=DiagnosticStatus.WARN if complaint else DiagnosticStatus.OK,
-        name="policy",
-        message=complaint or ("running" if running else "idle"),
-        values=[
-            KeyValue(key="chunks per second", value=f"{chunk_rate:.2f}"),
-            KeyValue(key="inference latency p95 (s)", value=f"{latency_p95:.4f}"),
-            *(KeyValue(key=f"frames lost: {name}", value=str(count)) for name, count in lost.items()),
-        ],
+    """The policy's line of diagnostics; ``latency_p95`` in s, ``lost`` frames by input."""
+    values = (
+        ("chunks per second", f"{chunk_rate:.2f}"),
+        ("inference latency p95 (s)", f"{latency_p95:.4f}"),
+        *((f"frames lost: {name}", count) for name, count in lost.items()),
     )
+    return status_to_msg(node_name, message, values, OK if ok else WARN, kind)
 
 
 def _input_msg(reading: InputReading) -> InputAge:

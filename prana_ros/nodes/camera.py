@@ -9,13 +9,19 @@ import threading
 import time
 import traceback
 
+from diagnostic_msgs.msg import DiagnosticStatus
+
 from prana_ros.cameras.file import FileSource
 from prana_ros.cameras.intrinsics import Intrinsics, IntrinsicsError, read_intrinsics, uncalibrated
+from prana_ros.cameras.mounting import Mounting, camera_frames, mounting_from_parameters, optical_frame_of
 from prana_ros.cameras.source import CameraError, Frame, FrameSource
 from prana_ros.messages.camera_info import path_of_url
+from prana_ros.messages.diagnostics import ERROR, OK, status_to_msg
 from prana_ros.nodes.camera_publisher import CameraPublisher
+from prana_ros.nodes.diagnostics import DIAGNOSTICS_PERIOD, publish_diagnostics
 from prana_ros.nodes.lifecycle import PranaNode, run_node
 from prana_ros.nodes.parameters import declare
+from prana_ros.nodes.static_transforms import publish_static_transforms
 
 RETRY_PERIOD = 1.0
 """Seconds between attempts to open a camera that stopped delivering."""
@@ -31,9 +37,15 @@ class CameraNode(PranaNode):
         declare(self, "width", 0, "Width of the images in pixels; 0 takes the source's.", range=(0, 7680))
         declare(self, "height", 0, "Height of the images in pixels; 0 takes the source's.", range=(0, 4320))
         declare(self, "fps", 30.0, "Frames a second.", range=(1.0, 240.0))
-        declare(self, "frame_id", "", "Optical frame of the images; empty for NAME_optical_frame.")
+        declare(self, "frame_id", "", "Optical frame of the images; empty for frame_prefix and NAME_optical_frame.")
+        declare(self, "frame_prefix", "", "What the names of the arm's frames begin with, such as left/.")
+        declare(self, "parent_frame", "", "The robot's link that the camera is mounted on; empty if that is not known.")
+        declare(self, "position", [0.0, 0.0, 0.0], "Of NAME_link in parent_frame: x, y, z in m.")
+        declare(self, "rotation", [0.0, 0.0, 0.0], "Of NAME_link in parent_frame: roll, pitch, yaw in rad, as in URDF.")
         declare(self, "camera_info_url", "", "Calibration: file:///…, package://PACKAGE/… or a path; empty for none.")
         self._source: FrameSource | None = None
+        self._frames = self._frames_before = 0
+        self._complaint = ""
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -45,8 +57,11 @@ class CameraNode(PranaNode):
         source.open()
         self._source = source
         self._intrinsics = self._read_intrinsics(*source.size)
-        frame_id = self.value("frame_id") or f"{self.get_name()}_optical_frame"
-        self._camera = CameraPublisher(self, "~", self._intrinsics, frame_id)
+        prefix, name = self.value("frame_prefix"), self.get_name()
+        optical_frame = self.value("frame_id") or optical_frame_of(name, prefix)
+        self._camera = CameraPublisher(self, "~", self._intrinsics, optical_frame)
+        publish_diagnostics(self, self._diagnose)
+        publish_static_transforms(self, camera_frames(name, self._mounting(), prefix, optical_frame))
 
     def activate(self) -> None:
         """Start the capture thread."""
@@ -67,6 +82,9 @@ class CameraNode(PranaNode):
         if self._source is not None:
             self._source.close()
             self._source = None
+
+    def _mounting(self) -> Mounting | None:
+        return mounting_from_parameters(self.value("parent_frame"), self.value("position"), self.value("rotation"))
 
     def _read_intrinsics(self, width: int, height: int) -> Intrinsics:
         url = self.value("camera_info_url")
@@ -94,6 +112,7 @@ class CameraNode(PranaNode):
             try:
                 frame = source.read()
             except CameraError as error:
+                self._complaint = str(error)
                 self.get_logger().error(f"{error} Trying to open the camera again every {RETRY_PERIOD:g} s.")
                 self._reopen(source)
                 continue
@@ -110,6 +129,7 @@ class CameraNode(PranaNode):
                 self.get_logger().warning(f"The camera came back with images of another size, {source.size}.")
                 source.close()
                 continue
+            self._complaint = ""
             self.get_logger().info("The camera delivers frames again.")
             return
 
@@ -120,6 +140,17 @@ class CameraNode(PranaNode):
         if stamp_ns <= 0:
             return  # simulated time has not begun: there is no stamp for this frame yet
         self._camera.publish(frame.image, stamp_ns)
+        self._frames += 1
+
+    def _diagnose(self) -> list[DiagnosticStatus]:
+        if not self.is_active:
+            return []
+        rate = (self._frames - self._frames_before) / DIAGNOSTICS_PERIOD
+        self._frames_before = self._frames
+        size = f"{self._intrinsics.width}x{self._intrinsics.height}"
+        values = (("images per second", f"{rate:.1f}"), ("images published", self._frames), ("size", size))
+        message, level = (self._complaint, ERROR) if self._complaint else ("delivers images", OK)
+        return [status_to_msg(self.get_fully_qualified_name(), message, values, level, self.value("path"))]
 
 
 def main() -> int:

@@ -9,10 +9,9 @@ import sys
 import threading
 import traceback
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.action import CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
-from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import MarkerArray
@@ -34,13 +33,13 @@ from prana_ros.inference.trial import made_up_history, trial_prediction
 from prana_ros.messages.policy import (
     chunk_event_to_msg,
     plan_to_msg,
-    policy_status_to_msg,
+    policy_diagnostics,
     preview_to_msg,
     run_result_to_msg,
 )
-from prana_ros.messages.standard import stamp_from_ns
 from prana_ros.nodes import qos
 from prana_ros.nodes.arm_client import ArmClient, ArmError
+from prana_ros.nodes.diagnostics import DIAGNOSTICS_PERIOD, publish_diagnostics
 from prana_ros.nodes.input_probe import first_observation
 from prana_ros.nodes.lifecycle import PranaNode, run_node
 from prana_ros.nodes.policy_inputs import input_topics, subscribe_inputs
@@ -49,7 +48,6 @@ from prana_ros.nodes.run_server import RunServer, end_goal
 
 OWNER = "policy"
 """The name under which the node acquires the arm."""
-DIAGNOSTICS_PERIOD = 1.0
 FEEDBACK_PERIOD = 0.5
 
 
@@ -77,18 +75,18 @@ class PolicyNode(PranaNode):
         self._commands = self.create_lifecycle_publisher(JointTrajectory, "joint_trajectory", qos.TRAJECTORY)
         self._reports = self.create_lifecycle_publisher(ChunkReport, "~/chunk_report", qos.REPORT)
         self._preview = self.create_lifecycle_publisher(MarkerArray, "~/preview", qos.REPORT)
-        self._diagnostics = self.create_lifecycle_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         self._topics = input_topics(self, policy.spec.cameras)
         subscribe_inputs(self, self._topics, lambda: self._buffer)
         self._arm = ArmClient(self, OWNER, self.value("heartbeat_timeout"), self._lose_arm)
         self._server = RunServer(self, RunPolicy, "~/run_policy", self._judge_goal, self._start_run, self._cancel_run)
         self.create_service(Trigger, "~/reset", self._reset)
-        self.create_timer(DIAGNOSTICS_PERIOD, self._publish_diagnostics)
+        publish_diagnostics(self, self._diagnose)
         self.create_timer(FEEDBACK_PERIOD, self._publish_feedback)
         self.get_logger().info(f"loaded {policy.spec.kind}, p95 of one inference {self._engine.latency.p95:.3f} s")
 
     def activate(self) -> None:
         """Try the policy on what the inputs really send, then take in observations; a run acquires the arm, later."""
+        self._engine.change(self._engine_settings())
         self._require_live_inputs()
         self._buffer = self._new_buffer()
 
@@ -223,7 +221,9 @@ class PolicyNode(PranaNode):
         self._complaint = ""
         self._chunks += 1
         if self._preview.get_subscription_count():
-            self._preview.publish(preview_to_msg(event.chunk.plan, event.chunk.prefix_length))
+            self._preview.publish(
+                preview_to_msg(event.chunk.plan, event.chunk.prefix_length, self.value("frame_prefix"))
+            )
 
     # -- timers --------------------------------------------------------------------------------------------------------
 
@@ -233,18 +233,15 @@ class PolicyNode(PranaNode):
             elapsed = (self.now_ns() - run.started_ns) / NANOSECONDS
             goal.publish_feedback(RunPolicy.Feedback(chunks=run.chunks, elapsed=elapsed))
 
-    def _publish_diagnostics(self) -> None:
+    def _diagnose(self) -> list[DiagnosticStatus]:
         if self._buffer is None:
-            return
+            return []
         rate = (self._chunks - self._chunks_before) / DIAGNOSTICS_PERIOD
         self._chunks_before = self._chunks
-        status = policy_status_to_msg(
-            rate, self._engine.latency.p95, self._buffer.lost(), self._run is not None, self._complaint
-        )
-        status.name = self.get_fully_qualified_name()
-        status.hardware_id = self._engine.policy.spec.kind
-        header = Header(stamp=stamp_from_ns(self.now_ns()))
-        self._diagnostics.publish(DiagnosticArray(header=header, status=[status]))
+        message = self._complaint or ("running" if self._run is not None else "idle")
+        name, kind = self.get_fully_qualified_name(), self._engine.policy.spec.kind
+        latency, lost = self._engine.latency.p95, self._buffer.lost()
+        return [policy_diagnostics(name, kind, rate, latency, lost, message, not self._complaint)]
 
 
 def _ended(goal: ServerGoalHandle, result: RunResult) -> RunPolicy.Result:

@@ -21,7 +21,8 @@ from trajectory_msgs.msg import JointTrajectory
 
 from prana_msgs.msg import ArmState
 from prana_msgs.srv import Acquire, Release
-from prana_ros.messages.arm import arm_state_to_msg, diagnostics_to_msg
+from prana_ros.messages.arm import arm_diagnostics, arm_state_to_msg
+from prana_ros.messages.diagnostics import diagnostics_to_msg
 from prana_ros.messages.standard import joint_state_to_msg, trajectory_from_msg
 from prana_ros.nodes import qos
 from prana_ros.nodes.lifecycle import PranaNode, run_node
@@ -94,6 +95,11 @@ class So101DriverNode(PranaNode):
             self._loop.stop()
         self._driver.close()
         self._driver = self._loop = None
+
+    def apply_change(self, name: str, value: Any) -> None:
+        """Let a lower limit hold from the next cycle on."""
+        if self._driver is not None:
+            self._driver.limit(driver_settings(self))
 
     def _create_interfaces(self) -> None:
         # Not lifecycle publishers: an arm that an inactive driver holds, or brings to rest, is to be seen.
@@ -174,7 +180,8 @@ class So101DriverNode(PranaNode):
         msg = arm_state_to_msg(state, self._loop.timing, now_ns)
         self._arm_state.publish(msg)
         if time.monotonic() >= self._report_at:
-            self._diagnostics.publish(diagnostics_to_msg(msg, self.get_fully_qualified_name(), self.value("robot_id")))
+            lines = arm_diagnostics(msg, self.get_fully_qualified_name(), self.value("robot_id"))
+            self._diagnostics.publish(diagnostics_to_msg(lines, now_ns))
             self._report_at = time.monotonic() + REPORT_PERIOD
         self._reported = key
 

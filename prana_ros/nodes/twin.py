@@ -7,20 +7,26 @@ and ``/clock`` where the twin does not run in real time.
 
 import sys
 import time
+from itertools import chain
 
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticStatus
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
 from prana_msgs.srv import ResetScene
 from prana_ros.cameras.intrinsics import pinhole
+from prana_ros.cameras.mounting import camera_frames, optical_frame_of
+from prana_ros.messages.diagnostics import OK, WARN, status_to_msg
 from prana_ros.messages.object_markers import object_markers
 from prana_ros.messages.standard import stamp_from_ns
 from prana_ros.nodes import qos
 from prana_ros.nodes.camera_publisher import CameraPublisher
+from prana_ros.nodes.diagnostics import publish_diagnostics
 from prana_ros.nodes.lifecycle import PranaNode, run_node
 from prana_ros.nodes.parameters import ParameterError, declare
+from prana_ros.nodes.static_transforms import publish_static_transforms
 from prana_ros.simulation.scene import DISTRIBUTIONS, Scene, sample_scene, scene_distribution
 from prana_ros.simulation.task import TaskMonitor
 from prana_ros.simulation.twin import Twin, prefer_this_process
@@ -51,6 +57,7 @@ class TwinNode(PranaNode):
         declare(
             self, "camera_fps", 30, "Images a second of each camera; stamps are multiples of 1/fps.", range=(1, 120)
         )
+        declare(self, "frame_prefix", "", "What the names of the arm's frames begin with, such as left/.")
         self._twin: Twin | None = None
         self._cameras: TwinCameras | None = None
 
@@ -71,17 +78,20 @@ class TwinNode(PranaNode):
         self.get_logger().info(f"the arm is at {self.value('link')} ({self._twin.buses[0].port})")
 
     def _publish_topics(self, world: World, width: int, height: int) -> None:
+        prefix = self.value("frame_prefix")
+        frames = {camera: optical_frame_of(camera, prefix) for camera in CAMERAS}
         self._images = {
-            camera: CameraPublisher(
-                self, camera, pinhole(width, height, world.field_of_view(camera)), f"{camera}_optical_frame"
-            )
-            for camera in CAMERAS
+            camera: CameraPublisher(self, camera, pinhole(width, height, world.field_of_view(camera)), frame)
+            for camera, frame in frames.items()
         }
+        transforms = (camera_frames(name, world.camera_mounting(name), prefix, frames[name]) for name in CAMERAS)
+        publish_static_transforms(self, chain.from_iterable(transforms))
         self._markers = self.create_lifecycle_publisher(MarkerArray, "~/markers", qos.LATCHED)
         self._outcome = self.create_lifecycle_publisher(String, "~/outcome", qos.LATCHED)
         self.create_service(ResetScene, "~/reset_scene", self._reset_scene)
         self.create_timer(MARKER_PERIOD, self._publish_markers)
         self.create_timer(WATCH_PERIOD, self._watch)
+        publish_diagnostics(self, self._diagnose)
         self._lost_seconds, self._skipped = 0.0, 0
         self._published_outcome = ""
 
@@ -161,7 +171,23 @@ class TwinNode(PranaNode):
 
     def _publish_markers(self) -> None:
         if self._twin is not None and self.is_active:
-            self._markers.publish(object_markers(self._twin.world, self._now()))
+            self._markers.publish(object_markers(self._twin.world, self._now(), self.value("frame_prefix")))
+
+    def _diagnose(self) -> list[DiagnosticStatus]:
+        twin, cameras = self._twin, self._cameras
+        if twin is None:
+            return []
+        values = (
+            ("real-time factor", f"{twin.real_time_factor:g}"),
+            ("simulated time (s)", f"{1e-9 * twin.sim_time_ns:.1f}"),
+            ("simulated time lost (s)", f"{twin.lost_seconds:.2f}"),
+            ("images left out", cameras.skipped if cameras is not None else 0),
+            ("packets answered", twin.packets),
+        )
+        slow = twin.lost_seconds > self._lost_seconds
+        message = "too slow for its real-time factor" if slow else "runs"
+        name = self.get_fully_qualified_name()
+        return [status_to_msg(name, message, values, WARN if slow else OK, self.value("link"))]
 
     def _watch(self) -> None:
         """Say what was lost since the last time; end the process where the simulation has failed."""

@@ -10,13 +10,17 @@ from typing import Self
 
 import mujoco
 import numpy as np
+from scipy.spatial.transform import Rotation
 
+from prana_ros.cameras.mounting import Mounting
 from prana_ros.simulation.arm import SimulatedArm
 from prana_ros.simulation.mjcf import SECOND_ARM, TIMESTEP, build_mjcf
 from prana_ros.simulation.scene import Scene
 from prana_ros.simulation.scene_applier import SceneApplier
 from prana_ros.so101.model import REST_POSE
+from prana_ros.so101.urdf import ROOT_LINK
 
+_MUJOCO_CAMERA_TO_LINK = Rotation.from_matrix([[0.0, -1.0, 0.0], [0.0, 0.0, 1.0], [-1.0, 0.0, 0.0]])
 CAMERAS = ("table", "wrist")
 CAMERA_SIZE = (320, 240)
 """Width and height of their images in the datasets that are recorded here."""
@@ -148,6 +152,15 @@ class World:
         for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
             self._renderer.scene.flags[flag] = False
         return self._renderer.render()
+
+    def camera_mounting(self, camera: str) -> Mounting:
+        """Where a camera is: on a link of the first arm, or on the table, which is at the arm's base."""
+        description = self._model.camera(camera)
+        body = self._model.body(int(description.bodyid[0])).name
+        # MuJoCo's camera looks along -z with y up, a camera's link along x with z up.
+        rotation = Rotation.from_quat(description.quat, scalar_first=True) * _MUJOCO_CAMERA_TO_LINK
+        x, y, z = description.pos.tolist()
+        return Mounting(ROOT_LINK if body == "world" else body, (x, y, z), rotation)
 
     def field_of_view(self, camera: str) -> float:
         """Vertical field of view of a camera in degrees."""

@@ -118,14 +118,25 @@ def test_the_policy_is_told_the_cameras_and_their_keys_in_the_checkpoint():
         assert nodes["policy"].parameters["camera_keys"] == keys
 
 
-def test_rviz_comes_with_the_robot_state_publisher_that_makes_the_transforms():
-    graph = build_graph(dataclasses.replace(TWIN, rviz=True), robot_description="<robot/>")
-    assert names(dataclasses.replace(TWIN, rviz=True), robot_description="<robot/>") == [
+def test_the_frames_of_the_arm_come_from_the_robot_state_publisher_with_or_without_rviz():
+    graph = build_graph(dataclasses.replace(TWIN, tf="true"), robot_description="<robot/>")
+    assert names(dataclasses.replace(TWIN, rviz=True)) == ["twin", "so101_driver", "policy", "rviz2", "episodes"]
+    assert names(dataclasses.replace(TWIN, tf="true", rviz=True), robot_description="<robot/>") == [
         "twin", "so101_driver", "policy", "robot_state_publisher", "rviz2", "episodes",
     ]  # fmt: skip
     publisher = next(node for node in graph.nodes if node.name == "robot_state_publisher")
     assert publisher.parameters["robot_description"] == "<robot/>"
     assert not publisher.lifecycle
+
+
+def test_a_frame_prefix_reaches_everybody_who_names_a_frame():
+    for options in (TWIN, ARM):
+        chosen = dataclasses.replace(options, frame_prefix="left/", tf="true", rviz=True)
+        nodes = {node.name: node for node in build_graph(chosen, "<robot/>").nodes}
+        rviz = nodes.pop("rviz2")
+        assert rviz.arguments[-2:] == ("-f", "left/base_link")
+        told = {name for name, node in nodes.items() if node.parameters.get("frame_prefix") == "left/"}
+        assert told == set(nodes) - {"so101_driver", "episodes"}
 
 
 @pytest.mark.parametrize(
@@ -164,7 +175,9 @@ def test_a_namespace_precedes_every_name(namespace, full_name):
         (TWIN, {"calibration_dir": "/arms"}, "calibration_dir is given with sim"),
         (TWIN, {"write_calibration": True}, "write_calibration is given with sim"),
         (TWIN, {"real_time_factor": 1.5}, "real_time_factor is 1.5"),
-        (TWIN, {"rviz": True}, "robot description"),
+        (TWIN, {"tf": "true"}, "robot description"),
+        (TWIN, {"tf": "yes"}, "tf is 'yes': it must be one of auto, true, false."),
+        (TWIN, {"frame_prefix": "left arm"}, "frame_prefix is 'left arm'"),
     ],
 )
 def test_what_no_graph_can_be_built_from_is_refused_in_one_sentence_with_the_value(options, change, words):

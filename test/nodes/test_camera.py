@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from PIL import Image as PillowImage
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
@@ -79,6 +81,43 @@ def test_every_image_arrives_in_order_with_its_camera_info(processes, ros, folde
     assert image_publisher.qos_profile.reliability == ReliabilityPolicy.RELIABLE
     (info_publisher,) = ros.node.get_publishers_info_by_topic("/table/camera_info")
     assert info_publisher.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+
+
+def test_a_camera_tells_how_it_is_on_diagnostics(processes, ros, folder):
+    diagnostics = ros.collect("/diagnostics", DiagnosticArray, qos.DIAGNOSTICS)
+    start_camera(processes, ros, path=folder)
+    (line,) = diagnostics.wait_for(lambda message: int(values_of(message.status[0])["images published"]) > 20).status
+    assert (line.name, line.hardware_id, line.level) == ("/table", str(folder), DiagnosticStatus.OK)
+    assert line.message == "delivers images"
+    assert float(values_of(line)["images per second"]) == pytest.approx(20.0, abs=5.0)
+    shutil.rmtree(folder)
+    line = diagnostics.wait_for(lambda message: message.status[0].level == DiagnosticStatus.ERROR).status[0]
+    assert str(folder) in line.message
+
+
+def values_of(status: DiagnosticStatus) -> dict[str, str]:
+    return {pair.key: pair.value for pair in status.values}
+
+
+def test_where_a_camera_is_mounted_is_said_or_why_it_is_not(processes, ros, folder):
+    process = start_camera(
+        processes, ros, path=folder, frame_prefix="left/", parent_frame="gripper", position=[0.0, 0.1, 0.2]
+    )
+    image = ros.collect("/table/image_raw", Image, qos.IMAGE_PUB).wait()[0]
+    assert image.header.frame_id == "left/table_optical_frame"
+    tf2_msgs = pytest.importorskip("tf2_msgs.msg", reason=f"TF's message is not here: {process.output}")
+    (message,) = ros.collect("/tf_static", tf2_msgs.TFMessage, qos.LATCHED).wait()
+    assert [(t.header.frame_id, t.child_frame_id) for t in message.transforms] == [
+        ("left/gripper", "left/table_link"),
+        ("left/table_link", "left/table_optical_frame"),
+    ]
+    assert message.transforms[0].transform.translation.z == 0.2
+
+
+def test_a_mounting_that_cannot_be_meant_is_refused(processes, ros, folder):
+    process = start_camera(processes, ros, configure=False, path=folder, parent_frame="gripper", position=[0.1])
+    assert not ros.change_state("/table", "configure")
+    process.wait_for(r"cannot configure: parameter 'position' is \[0.1\], but must be three finite numbers")
 
 
 def test_a_best_effort_subscriber_and_a_compressed_one_see_the_same_images(processes, ros, folder):

@@ -135,7 +135,7 @@ def test_markers_are_where_the_tools_ends_are():
     position, quaternion = world.object_poses()["tool"]
     axis = Rotation.from_quat(quaternion, scalar_first=True).apply([1.0, 0.0, 0.0])
     ends = []
-    for marker in object_markers(world, Time()).markers[:2]:
+    for marker in object_markers(world, Time(), "left/").markers[:2]:
         pose = marker.pose
         center = np.array([pose.position.x, pose.position.y, pose.position.z])
         q = pose.orientation
