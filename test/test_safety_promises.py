@@ -18,6 +18,8 @@ EXPLANATIONS = (
     "So the driver refuses",
     "Hold, then slow return to rest",
     "How far down a stop goes",
+    "The category is that of IEC 60204-1",
+    "Category 0, power off at once",
 )
 """Beginnings of the sentences that say why, and promise nothing."""
 

@@ -16,7 +16,7 @@ class Frame:
     """One image.
 
     Attributes:
-        image: (H, W, 3) uint8, red first.
+        image: (H, W, 3) uint8, RGB.
         stamp_ns: time of capture on the monotonic clock (``time.monotonic_ns``).
     """
 

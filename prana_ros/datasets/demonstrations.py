@@ -42,7 +42,7 @@ class Recording:
     seed: int = 0
     """First training seed, from ``TRAINING_SEEDS`` on."""
     plain: bool = False
-    """The expert's one plain manner, not people's."""
+    """The expert's one plain style, not people's."""
 
     def __post_init__(self) -> None:
         trainable = [name for name, distribution in DISTRIBUTIONS.items() if distribution.for_training]

@@ -44,7 +44,7 @@ class StripRecorder:
 
 
 def write_failure_pages(episodes: Sequence[Episode], folder: Path, stem: str) -> list[Path]:
-    """Write ``STEM_1.png`` and so on: a strip of each failure that was filmed, its scene and what became of it above.
+    """Write ``STEM_1.png`` and so on: a strip of each failure whose images were kept, under its scene and outcome.
 
     Returns:
         The pages; none where nothing failed, or nothing was filmed.

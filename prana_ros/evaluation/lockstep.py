@@ -2,7 +2,7 @@
 
 Several worlds share a policy: each goes on by itself until it needs a chunk, and when all wait for one they get theirs
 from one forward pass. A world whose episode is over begins with the next scene at once. Chunks reach the servos through
-the driver's own player, limits and grip guard.
+the driver's own ``Motion``: sampler, limits and grip guard.
 """
 
 import math

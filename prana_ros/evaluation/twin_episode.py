@@ -1,4 +1,4 @@
-"""One scene in a world, tick by tick, whoever moves the arm; what an episode is told by is noted on the way."""
+"""One episode on the twin, tick by tick: the scene, its end, and the record that becomes an ``Episode``."""
 
 from collections.abc import Sequence
 

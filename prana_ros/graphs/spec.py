@@ -9,7 +9,7 @@ PACKAGE = "prana_ros"
 
 @dataclass(frozen=True)
 class PackagedPath:
-    """A file or folder that the package ships, relative to its root: whoever starts the node looks where it lies."""
+    """A file or folder that the package ships, relative to its root: what starts the node finds where it lies."""
 
     path: str
 

@@ -1,8 +1,8 @@
 """Cameras that have another name on the robot than in the checkpoint.
 
-A camera of the robot is a ROS node, so its name is a ROS name; a checkpoint's camera is called as whoever recorded the
-dataset liked: ``Top-View``, ``cam.high``. The text ``table=Top-View,wrist=cam.high`` says which is which, the robot's
-name first. A camera that the text leaves out has the same name on both sides.
+A camera of the robot is a ROS node, so its name is a ROS name; a checkpoint's camera has any name that was given when
+the data were recorded: ``Top-View``, ``cam.high``. The text ``table=Top-View,wrist=cam.high`` says which is which, the
+robot's name first. A camera that the text leaves out has the same name on both sides.
 """
 
 import re

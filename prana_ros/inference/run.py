@@ -50,7 +50,7 @@ class RunResult:
 
 @dataclass(frozen=True)
 class ChunkEvent:
-    """What became of one inference. ``chunk`` is ``None`` where none could be made."""
+    """The outcome of one inference. ``chunk`` is ``None`` where none could be made."""
 
     time_ns: int
     chunk: Chunk | None
@@ -70,7 +70,7 @@ class Commander(Protocol):
         """The run is alive; called at least every ``POLL`` seconds, except during an inference."""
 
     def report(self, event: ChunkEvent) -> None:
-        """Tell what became of an inference."""
+        """Report the outcome of an inference."""
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def _default_folder(dataset: LeRobotDataset, frames: _Frames) -> Path:
 
 
 def _wanted_frames(cfg: TrainPipelineConfig, dataset: LeRobotDataset, size: int | None) -> _Frames | None:
-    """None where frames cannot be cached: streamed, changed on the way, or of a size that nobody said."""
+    """None where frames cannot be cached: streamed, changed on the way, or of unknown size."""
     if cfg.dataset.streaming or cfg.dataset.image_transforms.enable or not dataset.meta.camera_keys:
         return None
     policy = cfg.policy

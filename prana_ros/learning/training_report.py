@@ -1,4 +1,4 @@
-"""What a training run shows and leaves behind, hung into LeRobot's trainer.
+"""What a training run shows and leaves behind, added to LeRobot's trainer.
 
 LeRobot 0.5.1's ``train`` is one function without callbacks. What it calls by the names of its own module is replaced
 there: the metrics tracker, the progress bar, the function that saves a checkpoint.

@@ -39,7 +39,7 @@ def plan_to_msg(plan: Plan, owner: str) -> JointTrajectory:
 
 
 def chunk_event_to_msg(event: ChunkEvent, denoising_steps: int) -> ChunkReport:
-    """What became of one inference."""
+    """The outcome of one inference."""
     report = ChunkReport(published=event.sent, reason=event.reason)
     chunk = event.chunk
     if chunk is None:

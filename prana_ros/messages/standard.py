@@ -108,7 +108,7 @@ def image_from_msg(msg: Image) -> np.ndarray:
 
 
 def rgb_from_msg(msg: Image) -> np.ndarray:
-    """Return the colors (H, W, 3) uint8, red first, of an rgb8, bgr8 or mono8 message.
+    """Return the colors (H, W, 3) uint8, RGB, of an rgb8, bgr8 or mono8 message.
 
     Raises:
         ValueError: another encoding, or less data than the size needs.

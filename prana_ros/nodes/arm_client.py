@@ -77,7 +77,7 @@ class ArmClient:
             self._asked = Call(self._acquire, self._request()).send()
 
     def release(self) -> None:
-        """Give the arm back, without waiting for the answer: one who lost it meanwhile is told so, and may be."""
+        """Give the arm back, without waiting for the answer; of an arm that was lost meanwhile it is refused."""
         if self.is_owned:
             self.is_owned = False
             self._give_back()

@@ -1,4 +1,4 @@
-"""The topics of one camera, whoever takes its images: image_raw, camera_info, and JPEG for those who ask for it."""
+"""The topics of one camera, a real or a simulated one: image_raw, camera_info, and JPEG while somebody subscribes."""
 
 import cv2
 import numpy as np
@@ -32,7 +32,7 @@ class CameraPublisher:
         self._infos = node.create_lifecycle_publisher(CameraInfo, f"{topics}/camera_info", qos.LATCHED)
 
     def publish(self, image: np.ndarray, stamp_ns: int) -> None:
-        """Publish an image (height, width, 3) uint8, red first, taken at ``stamp_ns``."""
+        """Publish an image (height, width, 3) uint8, RGB, taken at ``stamp_ns``."""
         self._images.publish(image_to_msg(image, "rgb8", stamp_ns, self._frame_id))
         info = camera_info_msg(self._intrinsics, stamp_ns, self._frame_id)
         self._infos.publish(info)
@@ -43,7 +43,7 @@ class CameraPublisher:
 
 
 def _jpeg(image: np.ndarray) -> bytes:
-    """JPEG of an image (height, width, 3) uint8, red first."""
+    """JPEG of an image (height, width, 3) uint8, RGB."""
     blue_first = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     _, encoded = cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return encoded.tobytes()

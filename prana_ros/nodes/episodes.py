@@ -65,7 +65,7 @@ class EpisodesNode(PranaNode):
         self._thread.start()
 
     def deactivate(self) -> None:
-        """End the series; the policy is told to stop if it runs."""
+        """End the series; a policy that runs is stopped."""
         self._environment.interrupt()
         if self._thread is not None:
             self._thread.join()

@@ -1,4 +1,4 @@
-"""Listens to a running graph and hands plain records to whoever wants them: a status line, a log, a video."""
+"""Listens to a running graph and hands plain records to a listener: a status line, a log, a video."""
 
 from collections.abc import Callable, Iterable
 from typing import Protocol

@@ -1,7 +1,7 @@
 """Policy node: the ROS shell around the inference core.
 
 Subscribes to ``CAMERA/image_raw`` of each camera that the checkpoint names and to ``joint_states``; while the action
-``~/run_policy`` is active it owns the arm and publishes plans to ``joint_trajectory``. Each inference is told in
+``~/run_policy`` is active it owns the arm and publishes plans to ``joint_trajectory``. Each inference is reported in
 ``~/chunk_report`` and drawn in ``~/preview`` (RViz markers). A dry run does all of it but moves nothing.
 """
 
@@ -213,7 +213,7 @@ class PolicyNode(PranaNode):
         self._arm.heartbeat()
 
     def report(self, event: ChunkEvent) -> None:
-        """Publish what became of an inference."""
+        """Publish the outcome of an inference."""
         self._reports.publish(chunk_event_to_msg(event, self._engine.policy.spec.denoising_steps))
         if event.chunk is None:
             self._complaint = event.reason

@@ -1,7 +1,7 @@
 """The signals that ask a process to stop, and a parent that is gone, which asks the same.
 
 ``ros2 launch`` leaves its nodes running when it gets SIGTERM or SIGKILL, and nobody would bring the arm to rest. So
-whoever starts a node writes its own process id into the node's environment, and the node stops once that process is
+what starts a node writes its own process id into the node's environment, and the node stops once that process is
 gone. The kernel's PR_SET_PDEATHSIG would ask already when the thread that started the node ends, and would watch a
 ``launch-prefix`` command instead of launch.
 """
@@ -16,7 +16,7 @@ from types import FrameType
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, ``kill``, and a terminal that was closed or whose connection was lost."""
 PARENT = "PRANA_PARENT"
-"""Environment variable with the process id of whoever started the node."""
+"""Environment variable with the process id of what started the node."""
 
 
 def on_stop_signal(handler: Callable[[int, FrameType | None], None]) -> None:

@@ -36,7 +36,7 @@ def declare_parameters(node: PranaNode) -> None:
 
 
 def driver_settings(node: PranaNode) -> DriverSettings:
-    """Return what the driver is told. Raises :class:`ParameterError` if the rest pose lacks a joint."""
+    """Return the settings of the driver. Raises :class:`ParameterError` if the rest pose lacks a joint."""
     rest_pose = tuple(node.value("rest_pose"))
     if len(rest_pose) != len(JOINT_NAMES):
         raise ParameterError(

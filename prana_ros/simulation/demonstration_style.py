@@ -1,4 +1,4 @@
-"""Manners: how a pick and place is done. People differ in this, and so does one person from time to time.
+"""Styles: how a pick and place is done. People differ in this, and so does one person from time to time.
 
 Everything is moderate, because what a demonstration varies a policy has to learn. Two rules keep it learnable by a
 policy without memory that plans a chunk of actions at a time:
@@ -56,7 +56,7 @@ PLAIN = DemonstrationStyle()
 
 
 def draw_style(rng: np.random.Generator) -> DemonstrationStyle:
-    """A manner such as people have."""
+    """Draw a style such as people have."""
     angle = rng.uniform(-np.pi, np.pi)
     side = 0.015 * np.sqrt(rng.uniform())
     pauses = [float(rng.uniform(*PAUSES)) if rng.random() < PAUSE_SHARE else 0.0 for _ in range(2)]

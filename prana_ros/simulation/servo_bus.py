@@ -186,7 +186,7 @@ class ServoBus:
     def update(self, dt: float) -> None:
         """Show the plant's state to the servos, let ``dt`` seconds pass, and give the plant their commands.
 
-        To be called by whoever steps the plant, before each step.
+        To be called before each step of the plant, by what steps it.
         """
         plant = self.plant
         position = np.asarray(plant.position)

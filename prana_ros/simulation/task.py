@@ -37,7 +37,7 @@ class TaskState:
 
 def task_state(world: World) -> TaskState:
     """How far the task is in ``world`` now."""
-    with world.lock:  # one moment, whoever steps the world
+    with world.lock:  # one moment, although another thread may step the world
         return _state_of(world)
 
 

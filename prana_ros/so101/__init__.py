@@ -1,1 +1,1 @@
-"""The SO-101 arm: figures, kinematics, units, calibration, bus, trajectory player, stop ladder. No ROS."""
+"""The SO-101 arm: model, kinematics, units, calibration, bus, trajectories, stop ladder. No ROS."""

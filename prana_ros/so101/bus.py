@@ -33,7 +33,7 @@ from prana_ros.so101.units import encoder_map
 REPLY_TIMEOUT = 0.03
 """Seconds for an answer: at most 2 ms on the wire, and the latency of a USB adapter on a busy machine."""
 WRITE_TIMEOUT = 0.1
-"""Seconds for a packet to leave; more means that nobody takes it, and without a limit one would wait for ever."""
+"""Seconds for a packet to leave; more means that nothing reads it, and without a limit the wait would never end."""
 QUIET_TIME = 0.003
 """Seconds of silence after which a servo cycle goes on."""
 LONGEST_ANSWER = 4096

@@ -1,4 +1,4 @@
-"""What the driver of an arm is told, and what it reports."""
+"""The settings of the driver of an arm, and the state that it reports."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -22,7 +22,7 @@ class DriverMode(IntEnum):
 
 
 class RefusedError(ValueError):
-    """The arm does not do what it was asked to; the message is one sentence for whoever asked."""
+    """The arm does not do what it was asked to; the message is one sentence for the user."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from prana_ros.so101.model import ACTUATOR, GRIPPER_TORQUE_FRACTION
 from prana_ros.so101.servo_settings import GRIPPER_OVERLOAD
 
 EASY_LOAD = 0.8 * GRIPPER_OVERLOAD
-"""Fraction of the stall torque that the servo can press with for ever."""
+"""Fraction of the stall torque that the servo can press with permanently."""
 PATIENCE = 1.0
 """Seconds of pressing harder than that before the grip is eased: half the servo's own patience."""
 EASING_SPEED = 0.15

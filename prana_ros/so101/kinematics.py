@@ -1,4 +1,4 @@
-"""Forward kinematics, Jacobian, limits and jaw opening of the SO-101, from the table in figures.py.
+"""Forward kinematics, Jacobian, limits and jaw opening of the SO-101, from the table in model.py.
 
 Every function takes joint angles in rad, in the order of ``JOINT_NAMES``, and any number of leading batch
 dimensions. Rotations about a joint follow Rodrigues' formula, R = I + sin(q) K + (1 - cos(q)) K², with K the

@@ -105,4 +105,4 @@ shoulder and elbow lie on their stops. The hand sinks slowly: with the elbow on 
 0.061 N·m, and the servo's friction holds 0.052."""
 
 SERVO_RATE = 100.0
-"""Goals a second that the servos get (Hz), unless the driver is told another rate."""
+"""Goals a second that the servos get (Hz), unless the driver's ``rate`` is another."""

@@ -27,7 +27,7 @@ class Ownership:
         else owns the arm, unless the leader takes over.
         """
         if not owner.strip():
-            raise OwnershipError("The owner's name is empty; whoever takes the arm must have one.")
+            raise OwnershipError("The owner's name is empty; who takes the arm must have one.")
         if not (math.isfinite(heartbeat_timeout) and heartbeat_timeout >= 0.0):
             raise OwnershipError(
                 f"heartbeat_timeout is {heartbeat_timeout} s; it must be 0 (none) or a positive number of seconds."
@@ -45,7 +45,7 @@ class Ownership:
         self.revoke()
 
     def revoke(self) -> None:
-        """Take the arm from whoever owns it."""
+        """Take the arm from its owner, if there is one."""
         self.owner, self.heartbeat_timeout = "", 0.0
 
     def check(self, commander: str) -> None:

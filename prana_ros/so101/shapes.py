@@ -1,6 +1,6 @@
 """What the SO-101 looks like, as boxes and cylinders: the bodies of the URDF, drawn and used for collisions.
 
-All positions are in the link's own frame (see figures.py), in m. The jaws' inner faces are where they are on the
+All positions are in the link's own frame (see model.py), in m. The jaws' inner faces are where they are on the
 arm, so that the jaws of the drawing meet as the real ones do; the other bodies are simplified covers of the
 printed parts and the servos.
 """

@@ -24,13 +24,17 @@ class StopReason(IntEnum):
 
 
 class Rung(IntEnum):
-    """What is done with the arm."""
+    """What is done with the arm; the stop categories are those of IEC 60204-1."""
 
     FREE = 0
     """No stop is in force."""
     HOLD = 1
+    """Brake and hold: category 2, a controlled stop with the power left on."""
     RETURN = 2
+    """On the way to rest: the controlled part of a stop of category 1."""
     OFF = 3
+    """At rest without torque: the end of category 1. Category 0, the power cut at once, would drop the arm; only
+    ``set_torque`` and the plug do that."""
 
 
 LAST_RUNG: dict[StopReason, Rung] = {

@@ -1,4 +1,4 @@
-"""The URDF of the SO-101, generated from figures.py and shapes.py.
+"""The URDF of the SO-101, generated from model.py and shapes.py.
 
 The nodes publish it as ``robot_description``; ``urdf/so101.urdf``, for programs that want a file, is what
 ``python -m prana_ros.so101.urdf`` prints.

@@ -33,9 +33,9 @@ def observe(t_obs_ns: int, state: np.ndarray | None = None) -> Observation:
     return Observation(t_obs_ns, "joint_states", (entry,), (InputReading("joint_states", t_obs_ns, 0.0, 1, 0),))
 
 
-def accept(player: TrajectorySampler, plan, now: int) -> None:
+def accept(sampler: TrajectorySampler, plan, now: int) -> None:
     times_s = (plan.times_ns - plan.start_ns) / NANOSECONDS
-    player.accept(Trajectory("", plan.start_ns, JOINT_NAMES, times_s, plan.positions), now)
+    sampler.accept(Trajectory("", plan.start_ns, JOINT_NAMES, times_s, plan.positions), now)
 
 
 @settings(max_examples=40)
@@ -47,19 +47,19 @@ def accept(player: TrajectorySampler, plan, now: int) -> None:
     chunk_size=st.sampled_from([16, 30]),
 )
 def test_the_arm_follows_one_continuous_plan(latencies_ms, ages_ms, mode, rate, chunk_size):
-    """The driver's player is the arm. Latencies are what they are, also worse than any before."""
+    """The driver's sampler is the arm. Latencies are what they are, also worse than any before."""
     clock = Clock()
     latency = iter(latencies_ms)
     policy = RandomWalk(spec(chunk_size=chunk_size))
     engine = InferenceEngine(policy, Settings(mode=mode, playback_rate=rate))
     engine.start("")
     policy.during = lambda: setattr(clock, "ns", clock.ns + next(latency) * MS)
-    player = TrajectorySampler(np.zeros(6))
+    sampler = TrajectorySampler(np.zeros(6))
     known_ns = 0
     for age_ms in ages_ms[: len(latencies_ms)]:
         clock.ns = max(clock.ns + 10 * MS, engine.next_start_ns() or 0)
         before, expected = engine.running, engine.latency.p95
-        chunk = engine.infer(observe(clock.ns - age_ms * MS, player.sample(clock.ns)), clock)
+        chunk = engine.infer(observe(clock.ns - age_ms * MS, sampler.sample(clock.ns)), clock)
         seam = engine.seam(chunk, clock.ns)
         took = (clock.ns - chunk.started_ns) / NANOSECONDS
         if before is None:
@@ -73,14 +73,14 @@ def test_the_arm_follows_one_continuous_plan(latencies_ms, ages_ms, mode, rate, 
             # A chunk that is no later than expected takes over within the prefix: no step, by construction.
             if took <= expected and before.end_ns > seam.time_ns:
                 np.testing.assert_allclose(seam.position_step, 0.0, atol=1e-9)
-        accept(player, chunk.plan, clock.ns)
+        accept(sampler, chunk.plan, clock.ns)
         engine.accept(chunk, clock.ns)
         if clock.ns < known_ns or before is None:
             # On the way to its first point the arm leaves a hold that the engine does not know.
             known_ns = chunk.plan.first_from(clock.ns)
         begin = max(known_ns, clock.ns)
         for t in [begin + i * (chunk.plan.end_ns - begin) // 30 for i in range(31)]:
-            np.testing.assert_allclose(engine.running.at(t), player.sample(t), atol=1e-6)
+            np.testing.assert_allclose(engine.running.at(t), sampler.sample(t), atol=1e-6)
 
 
 def test_a_chunk_keeps_its_own_times_and_the_playback_rate_stretches_them():
@@ -192,12 +192,12 @@ def test_a_chunk_after_its_own_end_is_refused():
 
 def test_at_the_last_instant_of_a_chunk_engine_and_driver_still_take_it():
     clock, engine = Clock(), InferenceEngine(RandomWalk(spec()), Settings())
-    chunk, player = engine.infer(observe(EPOCH), clock), TrajectorySampler(np.zeros(6))
+    chunk, sampler = engine.infer(observe(EPOCH), clock), TrajectorySampler(np.zeros(6))
     end_ns = chunk.plan.end_ns
     assert engine.seam(chunk, end_ns) is None, "nothing was running"
     engine.accept(chunk, end_ns)
-    accept(player, chunk.plan, end_ns)
-    np.testing.assert_array_equal(player.sample(end_ns), engine.running.at(end_ns))
+    accept(sampler, chunk.plan, end_ns)
+    np.testing.assert_array_equal(sampler.sample(end_ns), engine.running.at(end_ns))
     with pytest.raises(ChunkError, match="after its own end"):
         engine.seam(chunk, end_ns + 1)
 

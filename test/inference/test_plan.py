@@ -54,14 +54,14 @@ def test_a_plan_passes_exactly_through_its_points_although_epoch_times_exceed_a_
 def test_replacement_is_what_the_driver_s_player_does(old, new, data):
     begin = new.start_ns - 100_000_000  # as a clock that is ahead would have it
     now = data.draw(st.integers(begin, new.end_ns) | st.sampled_from(new.times_ns.tolist()))
-    player = TrajectorySampler(old.positions[0])
+    sampler = TrajectorySampler(old.positions[0])
     accepted_at = max(min(old.start_ns, now), 1)
     if old.end_ns > accepted_at:
-        player.accept(trajectory(old), accepted_at)
-    player.accept(trajectory(new), now)
+        sampler.accept(trajectory(old), accepted_at)
+    sampler.accept(trajectory(new), now)
     plan = replaced(old, new, now)
     for t in instants(now, plan.end_ns + NANOSECONDS):
-        np.testing.assert_allclose(plan.at(t), player.sample(int(t)), atol=1e-6)
+        np.testing.assert_allclose(plan.at(t), sampler.sample(int(t)), atol=1e-6)
 
 
 def test_the_running_plan_is_followed_until_now_however_near_the_next_point_is():

@@ -31,27 +31,27 @@ def test_a_seed_gives_one_manner_and_another_seed_another(seed):
 
 @given(st.integers(0, 2**31))
 def test_manners_are_moderate(seed):
-    manner = drawn(seed)
-    assert 1 / PACE <= manner.pace <= PACE
-    assert 1 / PACE <= manner.care <= PACE
-    assert abs(manner.turn_limit - np.pi / 2) <= TURN_BAND
-    assert np.hypot(*manner.hover_shift) <= 0.015
-    for pause in (manner.pause_at_tool, manner.pause_at_box):
+    style = drawn(seed)
+    assert 1 / PACE <= style.pace <= PACE
+    assert 1 / PACE <= style.care <= PACE
+    assert abs(style.turn_limit - np.pi / 2) <= TURN_BAND
+    assert np.hypot(*style.hover_shift) <= 0.015
+    for pause in (style.pause_at_tool, style.pause_at_box):
         assert pause == 0 or PAUSES[0] <= pause <= PAUSES[1]
 
 
 def test_everything_varies_and_the_rare_is_rare():
-    manners = [drawn(seed) for seed in range(2000)]
+    styles = [drawn(seed) for seed in range(2000)]
     for field in fields(DemonstrationStyle):
-        values = {getattr(manner, field.name) for manner in manners}
+        values = {getattr(style, field.name) for style in styles}
         assert len(values) > 50, field.name
-    pauses = sum(manner.pause_at_tool > 0 for manner in manners)
-    misses = sum(manner.miss is not None for manner in manners)
+    pauses = sum(style.pause_at_tool > 0 for style in styles)
+    misses = sum(style.miss is not None for style in styles)
     assert binomtest(pauses, 2000, PAUSE_SHARE).pvalue > 1e-3
     assert binomtest(misses, 2000, MISS_SHARE).pvalue > 1e-3
 
 
 def test_what_is_drawn_does_not_hang_together():
     """A rare draw must not shift the ones that come after it: each is as wide among those who miss."""
-    misses = [manner for manner in (drawn(seed) for seed in range(2000)) if manner.miss is not None]
-    assert np.std([manner.pace for manner in misses]) == pytest.approx(np.std(PACE ** np.linspace(-1, 1)), rel=0.25)
+    misses = [style for style in (drawn(seed) for seed in range(2000)) if style.miss is not None]
+    assert np.std([style.pace for style in misses]) == pytest.approx(np.std(PACE ** np.linspace(-1, 1)), rel=0.25)
