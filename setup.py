@@ -27,6 +27,7 @@ setup(
     maintainer="prana_ros developers",
     maintainer_email="maintainers@prana-ros.org",
     python_requires=">=3.12",
+    extras_require={"test": ["pytest", "pytest-timeout", "hypothesis"]},  # by which colcon knows that pytest runs them
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),

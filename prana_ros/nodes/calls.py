@@ -15,7 +15,6 @@ from rclpy.action import ActionClient
 from rclpy.action.client import ClientGoalHandle
 from rclpy.node import Node
 from rclpy.task import Future
-from unique_identifier_msgs.msg import UUID
 
 REPEAT_TIME = 2.0
 """Seconds after which an answer may have been lost."""
@@ -103,7 +102,8 @@ class Goal:
     def __init__(self, action: Action, request: Any) -> None:
         self._action = action
         self._request = request
-        self._id = UUID(uuid=list(uuid.uuid4().bytes))
+        self._id = action.type.Impl.SendGoalService.Request().goal_id
+        self._id.uuid = list(uuid.uuid4().bytes)
         # Works without an answer to the goal: everything that it sends carries the id.
         accepted = action.type.Impl.SendGoalService.Response(accepted=True)
         self._handle = ClientGoalHandle(action.client, self._id, accepted)
