@@ -17,7 +17,7 @@ from sensor_msgs.msg import Image
 from benchmarks.harness import Figure, at_most, write_result
 from prana_ros.messages.standard import image_to_msg, ns_from_stamp, rgb_from_msg
 from prana_ros.nodes import dds, qos
-from prana_ros.nodes.lifecycle import make_executor
+from prana_ros.nodes.run_node import make_executor
 
 CAMERAS = ("table", "wrist")
 RATE = 30.0

@@ -24,7 +24,7 @@ from prana_msgs.msg import ArmState, EpisodeStatus
 from prana_ros import resources
 from prana_ros.messages.standard import ns_from_stamp
 from prana_ros.nodes import dds, qos
-from prana_ros.nodes.lifecycle import make_executor
+from prana_ros.nodes.run_node import make_executor
 
 RATE = 100.0
 START_TIME = 180.0

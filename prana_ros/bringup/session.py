@@ -18,8 +18,8 @@ from prana_ros.bringup.terminal import Terminal
 from prana_ros.episodes.series import broken_off
 from prana_ros.graphs.spec import Graph
 from prana_ros.nodes import dds
-from prana_ros.nodes.lifecycle import make_executor
 from prana_ros.nodes.observer import observe_reports
+from prana_ros.nodes.run_node import make_executor
 from prana_ros.nodes.signals import STOP_SIGNALS, on_stop_signal
 from prana_ros.report.records import ArmRecord, SeriesRecord
 from prana_ros.report.status import Status

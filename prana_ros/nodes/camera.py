@@ -19,8 +19,9 @@ from prana_ros.messages.camera_info import path_of_url
 from prana_ros.messages.diagnostics import ERROR, OK, status_to_msg
 from prana_ros.nodes.camera_publisher import CameraPublisher
 from prana_ros.nodes.diagnostics import DIAGNOSTICS_PERIOD, publish_diagnostics
-from prana_ros.nodes.lifecycle import PranaNode, run_node
+from prana_ros.nodes.lifecycle import PranaNode
 from prana_ros.nodes.parameters import declare
+from prana_ros.nodes.run_node import run_node
 from prana_ros.nodes.static_transforms import publish_static_transforms
 
 RETRY_PERIOD = 1.0

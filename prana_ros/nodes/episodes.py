@@ -12,8 +12,9 @@ from prana_ros.episodes.series import EXIT_BROKEN_OFF, Series, SeriesState, brok
 from prana_ros.messages.standard import stamp_from_ns
 from prana_ros.nodes import qos
 from prana_ros.nodes.episode_environment import RosEnvironment
-from prana_ros.nodes.lifecycle import PranaNode, run_node
+from prana_ros.nodes.lifecycle import PranaNode
 from prana_ros.nodes.parameters import Changeable, declare
+from prana_ros.nodes.run_node import run_node
 
 STATUS_PERIOD = 0.2
 """Seconds between two reports without a change."""

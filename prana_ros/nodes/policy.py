@@ -19,15 +19,13 @@ from visualization_msgs.msg import MarkerArray
 from prana_msgs.action import RunPolicy
 from prana_msgs.msg import ChunkReport
 from prana_ros.inference import gate
-from prana_ros.inference.denoising import Denoising
-from prana_ros.inference.deployment import DeclaredFacts, load_for_robot
-from prana_ros.inference.engine import InferenceEngine, Settings
+from prana_ros.inference.deployment import load_for_robot
+from prana_ros.inference.engine import InferenceEngine
 from prana_ros.inference.live_check import LiveCheck
 from prana_ros.inference.loaded_policy import LoadedPolicy
 from prana_ros.inference.observations import ObservationBuffer
 from prana_ros.inference.plan import NANOSECONDS, Plan
 from prana_ros.inference.run import ChunkEvent, Outcome, Run, RunResult, RunSettings
-from prana_ros.inference.scheduler import SchedulingMode
 from prana_ros.inference.threads import use_threads
 from prana_ros.inference.trial import made_up_history, trial_prediction
 from prana_ros.messages.policy import (
@@ -41,9 +39,10 @@ from prana_ros.nodes import qos
 from prana_ros.nodes.arm_client import ArmClient, ArmError
 from prana_ros.nodes.diagnostics import DIAGNOSTICS_PERIOD, publish_diagnostics
 from prana_ros.nodes.input_probe import first_observation
-from prana_ros.nodes.lifecycle import PranaNode, run_node
+from prana_ros.nodes.lifecycle import PranaNode
 from prana_ros.nodes.policy_inputs import input_topics, subscribe_inputs
-from prana_ros.nodes.policy_parameters import declare_parameters
+from prana_ros.nodes.policy_parameters import declare_parameters, declared_facts, denoising, engine_settings
+from prana_ros.nodes.run_node import run_node
 from prana_ros.nodes.run_server import RunServer, end_goal
 
 OWNER = "policy"
@@ -70,7 +69,7 @@ class PolicyNode(PranaNode):
         """Load the checkpoint through the gate, try it, and offer the action."""
         use_threads(self.value("torch_threads"))
         policy = self._load()
-        self._engine = InferenceEngine(policy, self._engine_settings())
+        self._engine = InferenceEngine(policy, engine_settings(self))
         self._engine.warm_up()
         self._commands = self.create_lifecycle_publisher(JointTrajectory, "joint_trajectory", qos.TRAJECTORY)
         self._reports = self.create_lifecycle_publisher(ChunkReport, "~/chunk_report", qos.REPORT)
@@ -86,7 +85,7 @@ class PolicyNode(PranaNode):
 
     def activate(self) -> None:
         """Try the policy on what the inputs really send, then take in observations; a run acquires the arm, later."""
-        self._engine.change(self._engine_settings())
+        self._engine.change(engine_settings(self))
         self._require_live_inputs()
         self._buffer = self._new_buffer()
 
@@ -107,31 +106,13 @@ class PolicyNode(PranaNode):
 
     def _load(self) -> LoadedPolicy:
         """The checkpoint, through the gate."""
-        facts = DeclaredFacts(
-            joint_names=tuple(self.value("joint_names")),
-            units=self.value("units"),
-            fps=self.value("fps"),
-            cameras=tuple(self.value("cameras")),
-            camera_keys=self.value("camera_keys"),
-            robot_id=self.value("robot_id"),
-            calibration_dir=self.value("calibration_dir"),
+        policy, robot = load_for_robot(
+            self.value("policy_path"), self.value("device"), declared_facts(self), denoising(self)
         )
-        denoising = Denoising(self.value("denoising_steps"), self.value("time_grid_shift"))
-        policy, robot = load_for_robot(self.value("policy_path"), self.value("device"), facts, denoising)
         gate.require(policy.spec, robot, self.value("allow_unfitted_noise"))
         if sentences := trial_prediction(policy, made_up_history(policy.spec)):
             raise gate.GateError(" ".join(sentences))
         return policy
-
-    def _engine_settings(self) -> Settings:
-        overlap, execute = self.value("overlap_steps"), self.value("execute_steps")
-        return Settings(
-            mode=SchedulingMode(self.value("mode")),
-            execute_steps=execute or None,
-            overlap_steps=None if overlap < 0 else overlap,
-            playback_rate=self.value("playback_rate"),
-            seed=self.value("seed"),
-        )
 
     # -- inputs --------------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,8 @@
-"""The parameters of the policy node."""
+"""The parameters of the policy node, and what they say to the core."""
 
+from prana_ros.inference.denoising import Denoising
+from prana_ros.inference.deployment import DeclaredFacts
+from prana_ros.inference.engine import Settings
 from prana_ros.inference.scheduler import SchedulingMode
 from prana_ros.nodes.lifecycle import PranaNode
 from prana_ros.nodes.parameters import Changeable, declare
@@ -11,6 +14,36 @@ def declare_parameters(node: PranaNode) -> None:
     _declare_checkpoint(node)
     _declare_timing(node)
     _declare_limits(node)
+
+
+def declared_facts(node: PranaNode) -> DeclaredFacts:
+    """Return what the parameters say of the training data and of the robot."""
+    return DeclaredFacts(
+        joint_names=tuple(node.value("joint_names")),
+        units=node.value("units"),
+        fps=node.value("fps"),
+        cameras=tuple(node.value("cameras")),
+        camera_keys=node.value("camera_keys"),
+        robot_id=node.value("robot_id"),
+        calibration_dir=node.value("calibration_dir"),
+    )
+
+
+def denoising(node: PranaNode) -> Denoising:
+    """Return how the policy is to denoise."""
+    return Denoising(node.value("denoising_steps"), node.value("time_grid_shift"))
+
+
+def engine_settings(node: PranaNode) -> Settings:
+    """Return when chunks are made and how they are played."""
+    overlap, execute = node.value("overlap_steps"), node.value("execute_steps")
+    return Settings(
+        mode=SchedulingMode(node.value("mode")),
+        execute_steps=execute or None,
+        overlap_steps=None if overlap < 0 else overlap,
+        playback_rate=node.value("playback_rate"),
+        seed=node.value("seed"),
+    )
 
 
 def _declare_checkpoint(node: PranaNode) -> None:

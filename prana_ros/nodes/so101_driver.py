@@ -25,8 +25,9 @@ from prana_ros.messages.arm import arm_diagnostics, arm_state_to_msg
 from prana_ros.messages.diagnostics import diagnostics_to_msg
 from prana_ros.messages.standard import joint_state_to_msg, trajectory_from_msg
 from prana_ros.nodes import qos
-from prana_ros.nodes.lifecycle import PranaNode, run_node
+from prana_ros.nodes.lifecycle import PranaNode
 from prana_ros.nodes.parameters import ParameterError
+from prana_ros.nodes.run_node import run_node
 from prana_ros.nodes.so101_driver_parameters import declare_parameters, driver_settings
 from prana_ros.so101.bus import ArmBus
 from prana_ros.so101.calibration import calibration_path, read_calibration

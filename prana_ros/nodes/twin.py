@@ -24,8 +24,9 @@ from prana_ros.messages.standard import stamp_from_ns
 from prana_ros.nodes import qos
 from prana_ros.nodes.camera_publisher import CameraPublisher
 from prana_ros.nodes.diagnostics import publish_diagnostics
-from prana_ros.nodes.lifecycle import PranaNode, run_node
+from prana_ros.nodes.lifecycle import PranaNode
 from prana_ros.nodes.parameters import ParameterError, declare
+from prana_ros.nodes.run_node import run_node
 from prana_ros.nodes.static_transforms import publish_static_transforms
 from prana_ros.simulation.scene import DISTRIBUTIONS, Scene, sample_scene, scene_distribution
 from prana_ros.simulation.task import TaskMonitor

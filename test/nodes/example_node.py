@@ -9,8 +9,9 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from prana_msgs.action import RunPolicy
-from prana_ros.nodes.lifecycle import PranaNode, run_node
+from prana_ros.nodes.lifecycle import PranaNode
 from prana_ros.nodes.parameters import Changeable, declare
+from prana_ros.nodes.run_node import run_node
 
 
 class ExampleNode(PranaNode):
