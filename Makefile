@@ -1,5 +1,6 @@
 # make demo         from a clean clone to a moving arm        make bench        all figures, as one table
 # make test         everything that is tested                 make bench-NAME   one of them (benchmarks/NAME.py)
+# make test-fast    what starts no process
 # make lint         style, layers, types                      make train-demo   the policy of the demo, from nothing
 # make setup        only the environment, .venv               make lock         new exact versions of what is installed
 # make test-lerobot-0.6   what concerns LeRobot, on LeRobot 0.6
@@ -16,19 +17,24 @@ STAMPS := $(VENV)/stamps
 # from another environment's Python.
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: demo test test-lerobot-0.6 lint bench setup colcon lock train-demo clean
+.PHONY: demo test test-fast test-lerobot-0.6 lint bench setup colcon lock train-demo clean
 .DEFAULT_GOAL := demo
 
 demo: setup
 	$(BIN)/prana demo $(ARGS)
 
-# What only computes runs side by side; then what needs the machine to itself. pytest's status 5: nothing was chosen.
+# Side by side, one more than there are processors, because tests of processes wait most of the time, and at most five;
+# then what measures time, with the machine to itself. pytest's status 5: nothing was chosen.
+SIDE_BY_SIDE := -n $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 5 )) --dist=worksteal
+
 test: setup
 	@status=0; \
-	$(BIN)/python -m pytest -m "not real_time" -n auto --maxprocesses=4 --dist=worksteal $(ARGS) \
-		|| [ $$? = 5 ] || status=1; \
+	$(BIN)/python -m pytest -m "not real_time" $(SIDE_BY_SIDE) $(ARGS) || [ $$? = 5 ] || status=1; \
 	$(BIN)/python -m pytest -m real_time $(ARGS) || [ $$? = 5 ] || status=1; \
 	exit $$status
+
+test-fast: setup
+	$(BIN)/python -m pytest -m "not real_time and not process" $(SIDE_BY_SIDE) $(ARGS)
 
 # LeRobot 0.6 lies in a folder of its own, which is looked into before .venv.
 LEROBOT_0_6 := .venv-lerobot-0.6

@@ -34,30 +34,33 @@ settings.register_profile("explore", _MACHINE)
 settings.register_profile("repeatable", _MACHINE, derandomize=True)
 settings.load_profile("repeatable")
 
-_REAL_TIME = (
-    "nodes",
-    "cli",
-    "so101",
-    "simulation/test_servo_bus.py",
-    "simulation/test_servo_bus_speeds.py",
-    "simulation/test_twin.py",
-    "training/test_lerobot_record.py",
-    "test_running_graph.py",
-)
-"""Tests of real processes over DDS, and of buses that wait for milliseconds."""
+_PROCESS = {"processes", "ros", "starts_processes"}
+"""Fixtures of tests that start processes: `make test-fast` leaves them out."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what must not share the machine with other tests."""
-    folder = Path(__file__).parent
+    """Mark tests by what they use: processes of their own, or the machine for themselves alone."""
     for item in items:
-        if item.path.relative_to(folder).as_posix().startswith(_REAL_TIME):
+        used = set(getattr(item, "fixturenames", ()))
+        if "measures_time" in used:
             item.add_marker(pytest.mark.real_time)
+        elif used & _PROCESS:
+            item.add_marker(pytest.mark.process)
 
 
 def pytest_unconfigure() -> None:
     shutil.rmtree(_DIRECTORY, ignore_errors=True)
     _DOMAIN_LOCK.close()
+
+
+@pytest.fixture(scope="session")
+def measures_time() -> None:
+    """For tests that judge how long something takes: they must not share the machine with other tests."""
+
+
+@pytest.fixture(scope="session")
+def starts_processes() -> None:
+    """For tests that start processes without the fixture `processes`."""
 
 
 @pytest.fixture

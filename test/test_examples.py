@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from support.deploy import PRANA, save_wandering_policy
+from support.deploy import PRANA, patient_parameters, save_wandering_policy
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 UP = 300.0
@@ -25,7 +25,8 @@ def graph(processes, tmp_path):
     policy = save_wandering_policy(tmp_path / "policy")
     running = processes.python(
         *PRANA, "deploy", "--sim", "--no-series", "--port", tmp_path / "port", "--real-time-factor", "0.3",
-        "--policy-path", policy, "--device", "cpu", "--output", tmp_path / "run",
+        "--policy-path", policy, "--params-file", patient_parameters(tmp_path), "--device", "cpu",
+        "--output", tmp_path / "run",
     )  # fmt: skip
     running.wait_for("no series is run", timeout=UP)
     return running

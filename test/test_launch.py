@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from rcl_interfaces.srv import GetParameters
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 from support.deploy import launch_environment, save_wandering_policy
@@ -21,6 +22,7 @@ from prana_ros.resources import packaged
 from prana_ros.so101.model import REST_POSE
 
 pytestmark = [
+    pytest.mark.usefixtures("starts_processes"),
     pytest.mark.timeout(600),
     pytest.mark.skipif(
         importlib.util.find_spec("ros2launch") is None,
@@ -109,6 +111,9 @@ def refused(launch, sentence: str) -> None:
         ({"policy_path": "no_such_policy"}, r"policy_path is 'no_such_policy', which is no folder here"),
         ({"scene": "easy"}, r"scene is 'easy': it must be one of"),
         ({"device": "cdua"}, r"device is 'cdua'"),
+        ({"params_file": "no_such_file.yaml"}, r"params_file no_such_file.yaml cannot be read"),
+        ({"tf": "yes"}, r"tf is 'yes': it must be one of auto, true, false\."),
+        ({"frame_prefix": "left arm"}, r"frame_prefix is 'left arm'"),
         (
             {"sim": "false", "real_time_factor": 1, "robot_id": "a", "cameras": "{table: {path: null}}"},
             "'path' of 'table' has no value",
@@ -199,8 +204,10 @@ def test_ctrl_c_while_a_node_imports_pytorch_is_quiet(on_twin):
     assert "KeyboardInterrupt" not in running.output
 
 
-def test_without_a_series_launch_stays_until_ctrl_c(on_twin, ros):
-    running = on_twin(series="false")
+def test_without_a_series_launch_stays_until_ctrl_c_and_parameters_are_the_users(on_twin, ros, tmp_path):
+    own = tmp_path / "mine.yaml"
+    own.write_text("policy: {ros__parameters: {mode: rolling, execute_steps: 7}}")
+    running = on_twin(series="false", params_file=own, frame_prefix="left/")
     wait_until(
         lambda: "so101_driver" in ros.node.get_node_names() and ros.state("so101_driver") == "active",
         UP,
@@ -208,6 +215,9 @@ def test_without_a_series_launch_stays_until_ctrl_c(on_twin, ros):
     )
     pids = node_processes(running)
     assert set(pids) == {"twin", "so101_driver", "policy"}
+    request = GetParameters.Request(names=["mode", "execute_steps", "frame_prefix"])
+    mode, steps, prefix = ros.call("policy/get_parameters", GetParameters, request).values
+    assert (mode.string_value, steps.integer_value, prefix.string_value) == ("rolling", 7, "left/")
     os.killpg(running.pid, signal.SIGINT)
     running.must_end(0, within=200.0)
     assert not alive(pids)

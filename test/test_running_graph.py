@@ -128,7 +128,10 @@ has_launch = importlib.util.find_spec("launch_ros") is not None
 needs_launch = pytest.mark.skipif(
     not has_launch, reason="launch_ros is not installed: it comes with ROS 2, not as wheels"
 )
-pytestmark = pytest.mark.timeout(600)  # on a busy machine the graph takes minutes to come up
+pytestmark = [
+    pytest.mark.timeout(600),  # on a busy machine the graph takes minutes to come up
+    pytest.mark.usefixtures("starts_processes"),
+]
 
 
 @pytest.fixture(

@@ -13,6 +13,8 @@ from support.work import die, fail, leave, own_process, refuse, squares, wait_fo
 
 from prana_ros.workers import WorkerError, share_out
 
+pytestmark = pytest.mark.usefixtures("starts_processes")
+
 ROOT = Path(__file__).parents[1]
 PRELOAD = "prana_ros.workers"
 

@@ -22,6 +22,8 @@ from prana_ros.evaluation.smoothness import jerk, path_length
 from prana_ros.graphs.deploy import DeployOptions
 from prana_ros.report.log import RunLog
 
+pytestmark = pytest.mark.usefixtures("starts_processes")
+
 TWIN = Path(__file__).parents[1] / "nodes" / "twin_with_known_outcome.py"
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from sensor_msgs.msg import JointState
-from support.deploy import PRANA, save_wandering_policy
+from support.deploy import PRANA, patient_parameters, save_wandering_policy
 from support.processes import TestProcess
 from support.ros import wait_until
 
@@ -48,6 +48,7 @@ def on_twin(deploy, policy, tmp_path):
 
     def start(*arguments: object) -> TestProcess:
         common = ("--sim", "--port", tmp_path / "port", "--real-time-factor", 0.3)
+        common += ("--params-file", patient_parameters(tmp_path))
         return deploy(*common, "--policy-path", policy, "--episodes", 2, "--episode-time", 60, *arguments)
 
     return start
@@ -193,6 +194,7 @@ def on_arm(processes, deploy, policy, tmp_path):
             "robot-id": "test_arm",
             "cameras": json.dumps(cameras),
             "policy-path": policy,
+            "params-file": patient_parameters(tmp_path),
             **changes,
         }
         flags = [f"--{name}={value}" for name, value in options.items()]
@@ -247,6 +249,28 @@ def test_a_camera_that_is_much_too_slow_is_refused_before_the_arm_has_torque(on_
     )
     assert "'table'" not in running.output
     assert {state.mode for state in states.messages} == {ArmState.MODE_TORQUE_OFF}
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({"polcy": {"ros__parameters": {"mode": "rolling"}}}, "prana: params_file .* has a section 'polcy', .*policy"),
+        (
+            {"policy": {"ros__parameters": {"mod": "rolling"}}},
+            "policy: cannot configure: parameter 'mod' is unknown; this node has .*'mode'",
+        ),
+        (
+            {"so101_driver": {"ros__parameters": {"max_velocity": 60.0}}},
+            "so101_driver: cannot configure: parameter 'max_velocity' is 60.0, but must be from 0.05 to 6",
+        ),
+    ],
+)
+def test_a_parameter_file_that_does_not_fit_is_refused_by_node_and_parameter(on_arm, tmp_path, section, words):
+    path = tmp_path / "mine.yaml"
+    path.write_text(json.dumps(section))
+    running = on_arm(**{"params-file": path})
+    running.must_end(1, within=UP)
+    running.wait_for(f"^{words}")
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ from prana_ros.simulation.world import CAMERAS, World
 from prana_ros.so101.model import JOINT_NAMES
 from prana_ros.so101.units import lerobot_to_radians
 
+pytestmark = pytest.mark.usefixtures("starts_processes")
+
 SCRIPT = Path(__file__).parents[2] / "training/make_demos.py"
 FPS, SIZE = 10, (96, 72)
 SEED = 40

@@ -7,6 +7,8 @@ from prana_ros.simulation.expert import Expert
 from prana_ros.simulation.scene import HARD, STANDARD, sample_scene
 from prana_ros.simulation.world import World
 
+pytestmark = pytest.mark.usefixtures("starts_processes")
+
 
 def test_the_expert_does_the_scenes_of_the_evaluation_and_draws_nothing(monkeypatch):
     monkeypatch.setattr(World, "render", lambda *_: pytest.fail("an image was drawn"))

@@ -29,6 +29,8 @@ from prana_ros.simulation.world import CAMERAS, World
 from prana_ros.so101.model import JOINT_NAMES, REST_POSE
 from prana_ros.so101.units import LEROBOT_UNITS
 
+pytestmark = pytest.mark.usefixtures("starts_processes")
+
 CHECKPOINT = Path(__file__).parents[2] / "checkpoints/twin_v2"
 
 

@@ -6,7 +6,7 @@ import time
 import pytest
 from rclpy.action import CancelResponse, GoalResponse
 from std_srvs.srv import Trigger
-from support.ros import MUTUAL_DISCOVERY, wait_until
+from support.ros import MUTUAL_DISCOVERY, wait, wait_until
 
 from prana_msgs.action import RunPolicy
 from prana_ros.nodes import calls
@@ -17,15 +17,6 @@ from prana_ros.nodes.run_server import RunServer
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     monkeypatch.setattr(calls, "REPEAT_TIME", 0.3)
-
-
-def wait(condition, seconds):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 class Server:

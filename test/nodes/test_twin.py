@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import String
@@ -120,6 +121,23 @@ def test_a_reset_lays_out_the_scene_of_the_seed(processes, ros, link):
     assert {marker.header.frame_id for marker in accepted.markers} == {"base_link"}
     floor = accepted.markers[2]
     assert (floor.pose.position.x, floor.pose.position.y) == pytest.approx(scene.box_position, abs=1e-6)
+
+
+def test_the_twin_says_where_its_cameras_are_and_how_it_runs(processes, ros, link):
+    diagnostics = ros.collect("/diagnostics", DiagnosticArray, qos.DIAGNOSTICS)
+    process = start_twin(processes, ros, link, frame_prefix="left/")
+    (line,) = diagnostics.wait()[-1].status
+    values = {pair.key: pair.value for pair in line.values}
+    assert (line.name, line.hardware_id, line.message) == ("/twin", str(link), "runs")
+    assert float(values["simulated time (s)"]) > 0.0
+    tf2_msgs = pytest.importorskip("tf2_msgs.msg", reason=f"TF's message is not here: {process.output}")
+    (message,) = ros.collect("/tf_static", tf2_msgs.TFMessage, qos.LATCHED).wait()
+    assert [(t.header.frame_id, t.child_frame_id) for t in message.transforms] == [
+        ("left/base_link", "left/table_link"),
+        ("left/table_link", "left/table_optical_frame"),
+        ("left/gripper", "left/wrist_link"),
+        ("left/wrist_link", "left/wrist_optical_frame"),
+    ]
 
 
 def test_markers_are_where_the_tools_ends_are():

@@ -15,6 +15,8 @@ from support.checkpoints import save_prana
 from support.one_chunk import predict
 from support.policies import FLOW_KINDS, KINDS, tiny_policy
 
+pytestmark = pytest.mark.usefixtures("starts_processes")
+
 TEST = Path(__file__).parents[1]
 LEROBOT_0_6_CONFIG = Path(__file__).with_name("data") / "lerobot_0_6_config.json"
 """The config.json of a PRANA v2 that LeRobot 0.6.1 has saved."""

@@ -20,6 +20,8 @@ from prana_ros.so101.calibration import position_range, twin_calibration
 from prana_ros.so101.model import JOINT_NAMES, JOINTS
 from prana_ros.so101.units import counts_to_radians
 
+pytestmark = pytest.mark.usefixtures("measures_time")
+
 PATIENCE = 10.0
 NAMES = list(JOINT_NAMES)
 

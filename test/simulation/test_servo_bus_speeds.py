@@ -8,6 +8,8 @@ from support.lerobot_arms import motors_bus
 from prana_ros.simulation import registers as r
 from prana_ros.simulation.servo_bus import ServoBus
 
+pytestmark = pytest.mark.usefixtures("measures_time")
+
 
 @pytest.fixture
 def bus(tmp_path):

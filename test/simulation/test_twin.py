@@ -14,6 +14,8 @@ from prana_ros.simulation.world import CAMERAS, World
 from prana_ros.so101.model import REST_POSE
 from prana_ros.so101.units import lerobot_to_radians
 
+pytestmark = pytest.mark.usefixtures("measures_time")
+
 SIZE = (64, 48)
 
 

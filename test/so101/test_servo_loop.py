@@ -12,6 +12,8 @@ from prana_ros.so101.extrapolated_clock import STALL, ExtrapolatedClock
 from prana_ros.so101.loop_timing import LoopTiming
 from prana_ros.so101.servo_loop import ServoLoop
 
+pytestmark = pytest.mark.usefixtures("measures_time")
+
 
 class HandClock:
     """A source and a steady clock that the test sets."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
+import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from lerobot.configs.types import FeatureType, PolicyFeature
 
@@ -17,6 +18,20 @@ from support import checkpoints
 
 PRANA = ("-c", "from prana_ros.cli import main; main()")
 """Arguments of Python that run the ``prana`` command of this checkout."""
+
+
+PATIENCE = {
+    "policy": {"max_input_age": 5.0, "input_timeout": 10.0, "activation_timeout": 60.0, "heartbeat_timeout": 30.0},
+    "so101_driver": {"communication_timeout": 5.0},
+}
+"""Limits for a machine that has other things to do: in these tests slowness is not what is tested."""
+
+
+def patient_parameters(folder: Path) -> Path:
+    """Write a parameter file for ``params_file``."""
+    path = folder / "patience.yaml"
+    path.write_text(yaml.safe_dump({node: {"ros__parameters": values} for node, values in PATIENCE.items()}))
+    return path
 
 
 def save_wandering_policy(folder: Path) -> Path:

@@ -13,6 +13,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 
+from prana_ros.nodes.calls import call
+
 TRANSITIONS = {
     "configure": Transition.TRANSITION_CONFIGURE,
     "activate": Transition.TRANSITION_ACTIVATE,
@@ -97,7 +99,9 @@ class RosProbe:
 
     def state(self, node: str) -> str:
         """Return the lifecycle state of a node."""
-        return self.call(f"{node}/get_state", GetState).current_state.label
+        # A node that is busy with a transition answers nothing until it is over.
+        client = self._clients.setdefault(f"{node}/get_state", self.node.create_client(GetState, f"{node}/get_state"))
+        return call(client, GetState.Request(), wait, 120.0).current_state.label
 
     def change_state(self, node: str, transition: str, timeout: float = 60.0) -> bool:
         """Walk a node through configure, activate, deactivate, cleanup or shutdown; return whether it succeeded."""
@@ -118,6 +122,16 @@ class RosProbe:
     def _spin(self) -> None:
         while not self._ended.is_set():
             self._executor.spin_once(timeout_sec=0.05)
+
+
+def wait(condition: Callable[[], bool], seconds: float) -> bool:
+    """Wait for a condition; return whether it holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def wait_until(condition: Callable[[], bool], timeout: float, otherwise: Callable[[], str]) -> None:

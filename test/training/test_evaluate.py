@@ -14,6 +14,8 @@ from support.scripts import load_script
 
 from prana_ros.evaluation.result import read_evaluation, write_evaluation
 
+pytestmark = pytest.mark.usefixtures("starts_processes")
+
 ROOT = Path(__file__).parents[2]
 SHORT = ["--episodes=2", "--time-limit=0.8", "--seed=5", "--processes=1"]
 evaluate_script = load_script("training/evaluate.py")

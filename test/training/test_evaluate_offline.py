@@ -18,6 +18,8 @@ from prana_ros.inference.checkpoint import load_policy
 from prana_ros.inference.loaded_policy import LoadedPolicy
 from prana_ros.learning.offline_evaluation import collect, open_for
 
+pytestmark = pytest.mark.usefixtures("starts_processes")
+
 evaluate_offline = load_script("training/evaluate_offline.py")
 
 

@@ -10,6 +10,8 @@ from safetensors.torch import load_file, save_file
 from support.policies import FLOW_KINDS, swinging_dataset, tiny_config
 from support.scripts import load_script
 
+pytestmark = pytest.mark.usefixtures("starts_processes")
+
 NAME = "Siddarth09/PRANA"
 fit_noise = load_script("training/fit_noise.py")
 

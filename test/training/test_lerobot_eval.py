@@ -21,6 +21,8 @@ from prana_ros.datasets.writer import dataset_features
 from prana_ros.resources import packaged
 from prana_ros.simulation.task import TASK
 
+pytestmark = pytest.mark.usefixtures("starts_processes")
+
 TWIN = ["--env.type=prana_twin", "--seed=0", "--eval.n_episodes=2"]
 SHORT = ["--env.time_limit=0.5", "--eval.use_async_envs=false", *TWIN]
 STEPS = 5

@@ -10,6 +10,8 @@ from support.lerobot_commands import python_path
 
 from prana_ros.policies.prana_v2.modeling_prana_v2 import PranaV2Policy
 
+pytestmark = pytest.mark.usefixtures("starts_processes")
+
 FPS, SECONDS = 10, 3
 TWIN = ("-c", "from prana_ros.cli import main; main()", "twin")
 

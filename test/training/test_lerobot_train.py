@@ -16,6 +16,8 @@ from prana_ros.policies.correlated_noise import fit_noise
 from prana_ros.policies.dataset_metadata import action_statistics, normalized_action_episodes
 from prana_ros.policies.ema import UPDATES
 
+pytestmark = pytest.mark.usefixtures("starts_processes")
+
 STEPS, RESUMED_STEPS, FINETUNED_STEPS = 4, 6, 2
 LEARNING_RATE = 1e-4
 SHIFT = 1.0

@@ -10,6 +10,8 @@ from prana_ros.evaluation.result import write_evaluation
 from prana_ros.learning.training_log import TrainingLog
 from prana_ros.policies.prana_v2.modeling_prana_v2 import PranaV2Policy
 
+pytestmark = pytest.mark.usefixtures("starts_processes")
+
 package_checkpoint = load_script("training/package_checkpoint.py")
 
 

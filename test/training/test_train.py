@@ -19,6 +19,8 @@ from support.scripts import load_script
 from prana_ros.learning.training_log import read_metrics
 from prana_ros.so101.model import JOINT_NAMES
 
+pytestmark = pytest.mark.usefixtures("starts_processes")
+
 ROOT = Path(__file__).parents[2]
 train = load_script("training/train.py")
 
