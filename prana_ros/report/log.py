@@ -70,7 +70,7 @@ class RunLog:
             "seam_position_rad": percentiles([_largest(chunk.seam_position_step) for chunk in seams]),
             "seam_velocity_rad_per_s": percentiles([_largest(chunk.seam_velocity_step) for chunk in seams]),
             "servo_rate_hz": latest.cycle_rate if latest else None,
-            "servo_period_error_p99_s": max((arm.period_error_p99 for arm in self.arm), default=None),
+            "servo_period_error_p99_s": self._period_error_p99(),
             "commands_sent": latest.commands_sent if latest else None,
             "commands_lost": latest.commands_lost if latest else None,
             "commands_limited": latest.commands_limited if latest else None,
@@ -78,6 +78,17 @@ class RunLog:
             "communication_errors": latest.communication_errors if latest else None,
             "frames": self._frames(),
         }
+
+    def _period_error_p99(self) -> float | None:
+        """99th percentile of abs(period − median) between the commands of the episodes, in s.
+
+        Not of the driver's own reports: those of its last 10 s still tell of the time in which the policy was loaded.
+        """
+        times = np.array([command.time for command in self.commanded])
+        periods = np.concatenate(
+            [np.diff(times[(times >= e.start) & (times <= e.end)]) for e in self.episodes()] or [np.empty(0)]
+        )
+        return float(np.percentile(np.abs(periods - np.median(periods)), 99)) if len(periods) else None
 
     def _frames(self) -> dict[str, dict[str, int]]:
         """Frames that the policy received and lost of each camera; its counters restart when it is activated."""

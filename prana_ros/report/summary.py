@@ -52,10 +52,10 @@ def _seams(metrics: dict[str, Any]) -> str:
 def _servo_loop(metrics: dict[str, Any]) -> str:
     if metrics["servo_rate_hz"] is None:
         return "not seen"
-    return (
-        f"{metrics['servo_rate_hz']:.1f} Hz, period error p99 {1e3 * metrics['servo_period_error_p99_s']:.1f} ms "
-        f"(worst 10 s), {metrics['commands_lost']} of {metrics['commands_sent']} commands lost"
-    )
+    error = metrics["servo_period_error_p99_s"]
+    jitter = "no command in an episode" if error is None else f"period error p99 {1e3 * error:.1f} ms in the episodes"
+    lost = f"{metrics['commands_lost']} of {metrics['commands_sent']} commands lost"
+    return f"{metrics['servo_rate_hz']:.1f} Hz, {jitter}, {lost}"
 
 
 def _frames(frames: dict[str, dict[str, int]]) -> str:
