@@ -13,7 +13,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 
-from prana_ros.nodes.calls import call
+from prana_ros.nodes.calls import Call, call
 
 TRANSITIONS = {
     "configure": Transition.TRANSITION_CONFIGURE,
@@ -26,6 +26,11 @@ _SHUTDOWN = {
     State.PRIMARY_STATE_INACTIVE: Transition.TRANSITION_INACTIVE_SHUTDOWN,
     State.PRIMARY_STATE_ACTIVE: Transition.TRANSITION_ACTIVE_SHUTDOWN,
 }
+
+
+_AFTER = {"configure": "inactive", "activate": "active", "deactivate": "inactive", "cleanup": "unconfigured"}
+LOST = 15.0
+"""Seconds after which an answer may have been lost."""
 
 
 class Collector:
@@ -77,13 +82,7 @@ class RosProbe:
 
     def call(self, service: str, service_type: type, request: Any = None, timeout: float = 20.0) -> Any:
         """Call a service and return its response."""
-        is_new = service not in self._clients
-        if is_new:
-            self._clients[service] = self.node.create_client(service_type, service)
-        client = self._clients[service]
-        assert client.wait_for_service(timeout), f"the service {service} does not exist"
-        if is_new:
-            time.sleep(MUTUAL_DISCOVERY)
+        client = self._client(service, service_type, timeout)
         return self.result(client.call_async(request or service_type.Request()), timeout)
 
     def action(self, name: str, action_type: type, timeout: float = 20.0) -> ActionClient:
@@ -100,7 +99,7 @@ class RosProbe:
     def state(self, node: str) -> str:
         """Return the lifecycle state of a node."""
         # A node that is busy with a transition answers nothing until it is over.
-        client = self._clients.setdefault(f"{node}/get_state", self.node.create_client(GetState, f"{node}/get_state"))
+        client = self._client(f"{node}/get_state", GetState, 120.0)
         return call(client, GetState.Request(), wait, 120.0).current_state.label
 
     def change_state(self, node: str, transition: str, timeout: float = 60.0) -> bool:
@@ -110,7 +109,25 @@ class RosProbe:
         else:
             number = TRANSITIONS[transition]
         request = ChangeState.Request(transition=Transition(id=number))
-        return self.call(f"{node}/change_state", ChangeState, request, timeout).success
+        made = Call(self._client(f"{node}/change_state", ChangeState, timeout), request).send()
+        deadline = time.monotonic() + timeout
+        while not wait(lambda: made.is_answered, min(LOST, timeout)):
+            assert time.monotonic() < deadline, f"no answer to {transition} came in {timeout} s"
+            if transition in _AFTER:
+                if self.state(node) == _AFTER[transition]:
+                    return True
+                made.send()
+        return made.response.success or (made.count > 1 and self.state(node) == _AFTER.get(transition))
+
+    def _client(self, service: str, service_type: type, timeout: float = 20.0) -> Any:
+        """Return the client of a service that exists, once the service has discovered it."""
+        is_new = service not in self._clients
+        if is_new:
+            self._clients[service] = self.node.create_client(service_type, service)
+        assert self._clients[service].wait_for_service(timeout), f"the service {service} does not exist"
+        if is_new:
+            time.sleep(MUTUAL_DISCOVERY)
+        return self._clients[service]
 
     def close(self) -> None:
         """Leave the graph."""
