@@ -206,7 +206,7 @@ def test_ctrl_c_while_a_node_imports_pytorch_is_quiet(on_twin):
 
 def test_without_a_series_launch_stays_until_ctrl_c_and_parameters_are_the_users(on_twin, ros, tmp_path):
     own = tmp_path / "mine.yaml"
-    own.write_text("policy: {ros__parameters: {mode: rolling, execute_steps: 7}}")
+    own.write_text("policy: {ros__parameters: {mode: rolling, execute_steps: 2, overlap_steps: 3}}")
     running = on_twin(series="false", params_file=own, frame_prefix="left/")
     wait_until(
         lambda: "so101_driver" in ros.node.get_node_names() and ros.state("so101_driver") == "active",
@@ -217,7 +217,7 @@ def test_without_a_series_launch_stays_until_ctrl_c_and_parameters_are_the_users
     assert set(pids) == {"twin", "so101_driver", "policy"}
     request = GetParameters.Request(names=["mode", "execute_steps", "frame_prefix"])
     mode, steps, prefix = ros.call("policy/get_parameters", GetParameters, request).values
-    assert (mode.string_value, steps.integer_value, prefix.string_value) == ("rolling", 7, "left/")
+    assert (mode.string_value, steps.integer_value, prefix.string_value) == ("rolling", 2, "left/")
     os.killpg(running.pid, signal.SIGINT)
     running.must_end(0, within=200.0)
     assert not alive(pids)

@@ -58,6 +58,8 @@ TOPICS = {
     "/arm/policy/preview": ("visualization_msgs/msg/MarkerArray", {"policy": RELIABLE}, {}),
     "/arm/episodes/status": ("prana_msgs/msg/EpisodeStatus", {"episodes": RELIABLE}, {}),
 }
+if importlib.util.find_spec("tf2_msgs"):  # not among the wheels
+    TOPICS["/tf_static"] = ("tf2_msgs/msg/TFMessage", {"twin": LATCHED}, {})
 
 SERVICES = {
     "/arm/twin/reset_scene": "prana_msgs/srv/ResetScene",

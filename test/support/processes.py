@@ -41,6 +41,12 @@ class TestProcess:
         return self.log.read_text(errors="replace")
 
     @property
+    def _said(self) -> str:
+        """The last line first, which says most, then everything."""
+        lines = self.output.splitlines()
+        return "\n".join([lines[-1] if lines else "nothing was written", "all of it:", *lines])
+
+    @property
     def returncode(self) -> int | None:
         return self._process.poll()
 
@@ -53,9 +59,9 @@ class TestProcess:
             if match:
                 return match
             if ended:
-                raise AssertionError(f"ended with {self.returncode} without writing {pattern!r}:\n{self.output}")
+                raise AssertionError(f"ended with {self.returncode} without writing {pattern!r}: {self._said}")
             time.sleep(0.02)
-        raise AssertionError(f"did not write {pattern!r} in {timeout} s:\n{self.output}")
+        raise AssertionError(f"did not write {pattern!r} in {timeout} s: {self._said}")
 
     def send(self, number: int) -> None:
         """Send a signal to the process alone, not to its children."""
@@ -72,13 +78,13 @@ class TestProcess:
         try:
             return self._process.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"did not end in {timeout} s:\n{self.output}") from None
+            raise AssertionError(f"did not end in {timeout} s: {self._said}") from None
 
     def must_end(self, code: int, within: float = 30.0) -> None:
         """Wait until the process ends with this exit code; fail with the whole output otherwise."""
         ended_with = self.wait(within)
         if ended_with != code:
-            raise AssertionError(f"ended with {ended_with}, not {code}:\n{self.output}")
+            raise AssertionError(f"ended with {ended_with}, not {code}: {self._said}")
 
     def end(self) -> None:
         """End the process and its session: SIGINT, and SIGKILL where that is not obeyed."""
