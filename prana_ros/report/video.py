@@ -1,5 +1,7 @@
 """The video of a run: its cameras side by side, under a caption."""
 
+import contextlib
+import os
 import threading
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CAPTION_HEIGHT = 28
+ENCODER_NICENESS = 15
 _TIME_BASE = Fraction(1, 1000)
 _CODEC_OPTIONS = {"preset": "veryfast", "crf": "20"}
 
@@ -49,6 +52,9 @@ class SideBySideVideo:
         self._thread.join()
 
     def _encode(self) -> None:
+        # The encoder's threads are born of this one and share its niceness: the servo loop is not to wait for a video.
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), ENCODER_NICENESS)
         first = self._queue.get()
         if first is None:
             return
