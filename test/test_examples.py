@@ -41,10 +41,12 @@ def test_the_examples_of_the_graph_move_the_arm_run_the_policy_and_read_its_repo
     reports = processes.python(EXAMPLES / "read_chunk_reports.py", "--count", "3")
     run = processes.python(EXAMPLES / "run_policy.py", "--seconds", "8")
     reports.must_end(0, within=UP)
-    assert (
-        len(re.findall(r"^chunk \d+: from table \d+ ms, wrist \d+ ms, joint_states \d+ ms; ", reports.output, re.M))
-        == 3
-    )
+    lines = reports.output.splitlines()
+    chunk = r"chunk \d+: from table \d+ ms, wrist \d+ ms, joint_states \d+ ms; .* largest seam 0\.\d{4} rad"
+    assert len(lines) == 3
+    # A busy machine may be too late for one of them, which then says why.
+    assert all(re.fullmatch(chunk, line) or line.startswith("no chunk: ") for line in lines), lines
+    assert re.fullmatch(chunk, lines[0])
     run.must_end(0, within=UP)
     assert re.search(r"^time limit: .* \(\d+ chunks\)$", run.output, re.MULTILINE), run.output
 

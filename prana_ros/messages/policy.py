@@ -68,11 +68,11 @@ def preview_to_msg(plan: Plan, prefix_length: int, frame_prefix: str) -> MarkerA
     """The tool's way along a plan, in the base frame: gray where it was given by the plan before, then green."""
     ways = [Point(x=x, y=y, z=z) for x, y, z in forward(plan.positions)[:, :3, 3].tolist()]
     header = Header(stamp=stamp_from_ns(plan.start_ns), frame_id=frame_prefix + ROOT_LINK)
-    crossing = max(prefix_length - 1, 0)
+    handover = max(prefix_length - 1, 0)
     return MarkerArray(
         markers=[
-            _line(header, 0, ways[: crossing + 1], _GIVEN),
-            _line(header, 1, ways[crossing:], _NEW),
+            _line(header, 0, ways[: handover + 1], _GIVEN),
+            _line(header, 1, ways[handover:], _NEW),
         ]
     )
 

@@ -46,7 +46,7 @@ class World:
         self.camera_size = camera_size
         self._model = mujoco.MjModel.from_xml_string(build_mjcf(arms))
         self._data = mujoco.MjData(self._model)
-        self._layout = SceneApplier(self._model)
+        self._applier = SceneApplier(self._model)
         self._drawn = mujoco.MjData(self._model)
         self._renderer: mujoco.Renderer | None = None
         prefixes = ("", SECOND_ARM)[:arms]
@@ -65,7 +65,7 @@ class World:
                 mujoco.mj_resetData(self._model, self._data)
                 for arm in self.arms:
                     arm.park(np.array(REST_POSE))
-            self._layout.apply(scene)
+            self._applier.apply(scene)
             tool = self._data.joint("tool")
             half = scene.tool_yaw / 2
             tool.qpos[:] = (*scene.tool_position, scene.tool_radius, np.cos(half), 0, 0, np.sin(half))
