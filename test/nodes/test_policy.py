@@ -262,12 +262,12 @@ UNSUITABLE = [
 
 
 def test_inputs_that_do_not_suit_are_refused_before_torque_and_mended_ones_accepted(ros, processes, driver, checkpoint):
-    parameters = {"policy_path": checkpoint, "device": "cpu", "torch_threads": 1, "activation_timeout": 3.0}
+    parameters = {"policy_path": checkpoint, "device": "cpu", "torch_threads": 1, "activation_timeout": 4.0}
     node = processes.node(MODULE, {**parameters, "max_input_age": 5.0, "input_timeout": 5.0})
     assert ros.change_state("policy", "configure", LONG), node.output
     assert not ros.change_state("policy", "activate")
     node.wait_for(
-        "cannot activate: Input 'table' has sent nothing in 3 s: nobody publishes /table/image_raw. Input 'wrist'"
+        "cannot activate: Input 'table' has sent nothing in 4 s: nobody publishes /table/image_raw. Input 'wrist'"
     )
     for spoil, sentence in UNSUITABLE:
         robot = Robot(ros)
