@@ -238,6 +238,7 @@ def test_a_camera_that_freezes_ends_the_episode_with_its_name(on_arm, ros):
     motion.assert_at_rest()
 
 
+@pytest.mark.usefixtures("measures_time")
 def test_a_camera_that_is_much_too_slow_is_refused_before_the_arm_has_torque(on_arm, ros, tmp_path):
     rates = {"table": 30.0, "wrist": 1.0}
     cameras = {name: {"path": str(tmp_path / f"{name}.png"), "fps": fps} for name, fps in rates.items()}

@@ -19,6 +19,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from prana_ros.messages.standard import image_from_msg, ns_from_stamp, stamp_from_ns
 from prana_ros.nodes import qos
 
+pytestmark = pytest.mark.usefixtures("measures_time")
+
 MODULE = "prana_ros.nodes.camera"
 LEVELS = [0, 50, 100, 150, 200, 250]
 

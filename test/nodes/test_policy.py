@@ -261,6 +261,7 @@ UNSUITABLE = [
 """What a robot may send that no policy can act on, and what an activation says of it."""
 
 
+@pytest.mark.usefixtures("measures_time")
 def test_inputs_that_do_not_suit_are_refused_before_torque_and_mended_ones_accepted(ros, processes, driver, checkpoint):
     parameters = {"policy_path": checkpoint, "device": "cpu", "torch_threads": 1, "activation_timeout": 4.0}
     node = processes.node(MODULE, {**parameters, "max_input_age": 5.0, "input_timeout": 5.0})

@@ -21,6 +21,8 @@ from prana_ros.messages.standard import image_from_msg, ns_from_stamp
 from prana_ros.nodes import qos
 from prana_ros.simulation.scene import STANDARD, sample_scene
 
+pytestmark = pytest.mark.usefixtures("measures_time")
+
 MODULE = "prana_ros.nodes.twin"
 FPS = 10
 PARAMETERS = {"camera_width": 64, "camera_height": 48, "camera_fps": FPS}
