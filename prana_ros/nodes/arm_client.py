@@ -89,7 +89,7 @@ class ArmClient:
     @staticmethod
     def _await_answer(earlier: Call | None, given_up: Callable[[], bool]) -> None:
         if earlier is not None:
-            waiting_until(given_up)(lambda: earlier.is_answered, ORDER_TIME)
+            waiting_until(given_up)(lambda: earlier.is_settled, ORDER_TIME)
 
     def _request(self) -> Acquire.Request:
         return Acquire.Request(owner=self._owner, heartbeat_timeout=self._heartbeat_timeout)

