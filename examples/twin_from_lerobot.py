@@ -21,7 +21,7 @@ STEPS = 50
 def main() -> None:
     """Go through the waypoints and back to rest, in straight lines at 50 goals a second."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--port", default="/tmp/so101")
+    parser.add_argument("--port", required=True, help="the link of prana twin, or /dev/ttyACM0")
     parser.add_argument("--robot-id", default="twin")
     arguments = parser.parse_args()
 

@@ -26,7 +26,7 @@ from launch import Action, Event, EventHandler, LaunchContext, LaunchDescription
 from prana_ros import resources
 from prana_ros.bringup.options import HELP, default_text, options_from_text, require_known
 from prana_ros.bringup.preparation import checked, graph_of, with_real_time_factor
-from prana_ros.bringup.processes import describe_exit, last_error
+from prana_ros.bringup.processes import OUTPUT_GRACE, describe_exit, last_error
 from prana_ros.bringup.session import spinning_node
 from prana_ros.episodes.series import EXIT_BROKEN_OFF
 from prana_ros.graphs.deploy import DeployOptions
@@ -36,8 +36,6 @@ from prana_ros.nodes.signals import parent_environment
 
 OWN_ARGUMENTS_OF_LAUNCH = ("launch-prefix", "launch-prefix-filter", "emulate_tty")
 POLL = 0.05
-OUTPUT_GRACE = 0.3
-"""Seconds in which the last output of a process arrives."""
 
 
 class GraphFailed(Event):

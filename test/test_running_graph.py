@@ -15,6 +15,7 @@ from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from support.deploy import PRANA, launch_environment, save_wandering_policy
 from support.processes import Processes
 from support.ros import RosProbe, wait_until
+from support.tf import HAS_TF
 
 NODES = {"/arm/twin", "/arm/so101_driver", "/arm/policy", "/arm/episodes"}
 
@@ -58,7 +59,7 @@ TOPICS = {
     "/arm/policy/preview": ("visualization_msgs/msg/MarkerArray", {"policy": RELIABLE}, {}),
     "/arm/episodes/status": ("prana_msgs/msg/EpisodeStatus", {"episodes": RELIABLE}, {}),
 }
-if importlib.util.find_spec("tf2_msgs"):  # not among the wheels
+if HAS_TF:
     TOPICS["/tf_static"] = ("tf2_msgs/msg/TFMessage", {"twin": LATCHED}, {})
 
 SERVICES = {

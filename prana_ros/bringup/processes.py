@@ -15,6 +15,8 @@ LOG_FORMAT = "[{severity}] [{time}] [{name}]: {message}"
 LOG_LINE = re.compile(r"\[(?P<severity>DEBUG|INFO|WARN|ERROR|FATAL)\] \[\d+\.\d+\] \[[^\]]*\]: (?P<message>.*)")
 OUTPUT = "OUTPUT"
 """The severity of a line that is no log line."""
+OUTPUT_GRACE = 0.3
+"""Seconds in which the last output of a process arrives."""
 TERMINATE_TIME = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 

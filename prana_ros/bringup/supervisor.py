@@ -10,7 +10,14 @@ from ament_index_python.packages import get_package_prefix
 from rclpy.node import Node
 
 from prana_ros import resources
-from prana_ros.bringup.processes import NodeProcess, OnLine, describe_exit, ending_with_parent, python_module
+from prana_ros.bringup.processes import (
+    OUTPUT_GRACE,
+    NodeProcess,
+    OnLine,
+    describe_exit,
+    ending_with_parent,
+    python_module,
+)
 from prana_ros.episodes.series import EXIT_BROKEN_OFF
 from prana_ros.graphs.spec import PACKAGE, Graph, NodeSpec, PackagedPath
 from prana_ros.nodes.lifecycle_client import make_transition
@@ -19,8 +26,6 @@ POLL = 0.05
 DISCOVERY_TIME = 1.0
 """Seconds in which the nodes of another graph would have been discovered."""
 PROGRESS = {"configure": "configuring", "activate": "activating"}
-OUTPUT_GRACE = 0.3
-"""Seconds in which the last output of a process arrives."""
 
 
 class GraphFailed(RuntimeError):

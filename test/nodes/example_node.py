@@ -1,6 +1,7 @@
 """A small node, run as a process by the tests of the base class."""
 
 import os
+import signal
 import time
 from typing import Any
 
@@ -37,6 +38,7 @@ class ExampleNode(PranaNode):
         self.create_timer(1.0 / self.value("rate"), lambda: self.words.publish(String(data="word")))
         self.create_service(Trigger, "~/crash", self._crash)
         self.create_service(Trigger, "~/finish", self._finish)
+        self.create_service(Trigger, "~/crash_when_stopped", self._crash_when_stopped)
         self.create_subscription(String, "~/heard", lambda _: None, 10)
         self.run_policy = ActionServer(self, RunPolicy, "~/run", lambda goal: RunPolicy.Result())
         self._run_hook("configure")
@@ -57,6 +59,10 @@ class ExampleNode(PranaNode):
 
     def _crash(self, _request: Any, _response: Any) -> Any:
         raise LookupError("a defect")
+
+    def _crash_when_stopped(self, _request: Any, _response: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        raise LookupError("a defect while the node stops")
 
     def _finish(self, _request: Any, response: Any) -> Any:
         self.finish(exit_code=7)

@@ -15,6 +15,7 @@ from PIL import Image as PillowImage
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from support.tf import HAS_TF, needs_tf
 
 from prana_ros.messages.standard import image_from_msg, ns_from_stamp, stamp_from_ns
 from prana_ros.nodes import qos
@@ -101,19 +102,32 @@ def values_of(status: DiagnosticStatus) -> dict[str, str]:
     return {pair.key: pair.value for pair in status.values}
 
 
-def test_where_a_camera_is_mounted_is_said_or_why_it_is_not(processes, ros, folder):
-    process = start_camera(
-        processes, ros, path=folder, frame_prefix="left/", parent_frame="gripper", position=[0.0, 0.1, 0.2]
-    )
+MOUNTED = {"frame_prefix": "left/", "parent_frame": "gripper", "position": [0.0, 0.1, 0.2]}
+
+
+def test_the_frame_of_the_images_has_the_arms_prefix(processes, ros, folder):
+    start_camera(processes, ros, path=folder, **MOUNTED)
     image = ros.collect("/table/image_raw", Image, qos.IMAGE_PUB).wait()[0]
     assert image.header.frame_id == "left/table_optical_frame"
-    tf2_msgs = pytest.importorskip("tf2_msgs.msg", reason=f"TF's message is not here: {process.output}")
-    (message,) = ros.collect("/tf_static", tf2_msgs.TFMessage, qos.LATCHED).wait()
+
+
+@needs_tf
+def test_where_a_camera_is_mounted_is_published(processes, ros, folder):
+    from tf2_msgs.msg import TFMessage
+
+    start_camera(processes, ros, path=folder, **MOUNTED)
+    (message,) = ros.collect("/tf_static", TFMessage, qos.LATCHED).wait()
     assert [(t.header.frame_id, t.child_frame_id) for t in message.transforms] == [
         ("left/gripper", "left/table_link"),
         ("left/table_link", "left/table_optical_frame"),
     ]
     assert message.transforms[0].transform.translation.z == 0.2
+
+
+@pytest.mark.skipif(HAS_TF, reason="tf2_msgs is installed")
+def test_without_tfs_message_a_camera_says_that_it_publishes_no_transforms(processes, ros, folder):
+    process = start_camera(processes, ros, path=folder, **MOUNTED)
+    process.wait_for("no static transforms: there is no package tf2_msgs")
 
 
 def test_a_mounting_that_cannot_be_meant_is_refused(processes, ros, folder):

@@ -162,6 +162,18 @@ def test_a_defect_in_a_callback_ends_the_process_in_order(example, ros):
     assert hooks(process)[-2:] == ["deactivate", "cleanup"]
 
 
+def test_a_defect_after_a_stop_signal_is_said_and_does_not_undo_the_work(example, ros):
+    process = example()
+    assert ros.change_state("example", "configure")
+    assert ros.change_state("example", "activate")
+    client = ros.node.create_client(Trigger, "example/crash_when_stopped")
+    assert client.wait_for_service(20.0)
+    client.call_async(Trigger.Request())
+    process.must_end(0)
+    assert "LookupError('a defect while the node stops')" in process.output
+    assert hooks(process)[-2:] == ["deactivate", "cleanup"]
+
+
 def test_a_node_that_has_finished_ends_with_its_exit_code(example, ros):
     process = example()
     assert ros.change_state("example", "configure")
