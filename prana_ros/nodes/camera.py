@@ -22,7 +22,7 @@ from prana_ros.nodes.diagnostics import DIAGNOSTICS_PERIOD, publish_diagnostics
 from prana_ros.nodes.lifecycle import PranaNode
 from prana_ros.nodes.parameters import declare
 from prana_ros.nodes.run_node import run_node
-from prana_ros.nodes.static_transforms import publish_static_transforms
+from prana_ros.nodes.static_transforms import StaticTransforms
 
 RETRY_PERIOD = 1.0
 """Seconds between attempts to open a camera that stopped delivering."""
@@ -62,7 +62,7 @@ class CameraNode(PranaNode):
         optical_frame = self.value("frame_id") or optical_frame_of(name, prefix)
         self._camera = CameraPublisher(self, "~", self._intrinsics, optical_frame)
         publish_diagnostics(self, self._diagnose)
-        publish_static_transforms(self, camera_frames(name, self._mounting(), prefix, optical_frame))
+        StaticTransforms(self).publish(camera_frames(name, self._mounting(), prefix, optical_frame))
 
     def activate(self) -> None:
         """Start the capture thread."""

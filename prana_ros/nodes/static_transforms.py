@@ -13,14 +13,25 @@ except ImportError:  # ROS 2 as wheels has no tf2_msgs
     TFMessage = None
 
 
-def publish_static_transforms(node: PranaNode, transforms: Iterable[FrameTransform]) -> None:
-    """Publish the transforms of ``node``, for as long as it is configured; each call replaces those of an earlier one.
+class StaticTransforms:
+    """The static transforms of one node, for as long as it is configured.
 
     Without ``tf2_msgs`` nothing is published, and the node's log says so.
     """
-    if TFMessage is None:
-        node.get_logger().info("no static transforms: there is no package tf2_msgs, which comes with a ROS 2 machine")
-        return
-    # Not a lifecycle publisher: where a camera is does not depend on whether it delivers images.
-    publisher = node.create_publisher(TFMessage, "/tf_static", qos.LATCHED)
-    publisher.publish(TFMessage(transforms=[transform_to_msg(t, node.now_ns()) for t in transforms]))
+
+    def __init__(self, node: PranaNode) -> None:
+        self._node = node
+        self._publisher = None
+        if TFMessage is None:
+            node.get_logger().info(
+                "no static transforms: there is no package tf2_msgs, which comes with a ROS 2 machine"
+            )
+            return
+        # Not a lifecycle publisher: where a camera is does not depend on whether it delivers images.
+        self._publisher = node.create_publisher(TFMessage, "/tf_static", qos.LATCHED)
+
+    def publish(self, transforms: Iterable[FrameTransform]) -> None:
+        """Publish all transforms of the node, in place of those before."""
+        if self._publisher is not None:
+            now_ns = self._node.now_ns()
+            self._publisher.publish(TFMessage(transforms=[transform_to_msg(each, now_ns) for each in transforms]))

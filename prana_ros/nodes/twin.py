@@ -27,7 +27,7 @@ from prana_ros.nodes.diagnostics import publish_diagnostics
 from prana_ros.nodes.lifecycle import PranaNode
 from prana_ros.nodes.parameters import ParameterError, declare
 from prana_ros.nodes.run_node import run_node
-from prana_ros.nodes.static_transforms import publish_static_transforms
+from prana_ros.nodes.static_transforms import StaticTransforms
 from prana_ros.simulation.scene import DISTRIBUTIONS, Scene, sample_scene, scene_distribution
 from prana_ros.simulation.task import TaskMonitor
 from prana_ros.simulation.twin import Twin, prefer_this_process
@@ -85,8 +85,8 @@ class TwinNode(PranaNode):
             camera: CameraPublisher(self, camera, pinhole(width, height, world.field_of_view(camera)), frame)
             for camera, frame in frames.items()
         }
-        transforms = (camera_frames(name, world.camera_mounting(name), prefix, frames[name]) for name in CAMERAS)
-        publish_static_transforms(self, chain.from_iterable(transforms))
+        self._transforms = StaticTransforms(self)
+        self._publish_transforms(world)
         self._markers = self.create_lifecycle_publisher(MarkerArray, "~/markers", qos.LATCHED)
         self._outcome = self.create_lifecycle_publisher(String, "~/outcome", qos.LATCHED)
         self.create_service(ResetScene, "~/reset_scene", self._reset_scene)
@@ -95,6 +95,15 @@ class TwinNode(PranaNode):
         publish_diagnostics(self, self._diagnose)
         self._lost_seconds, self._skipped = 0.0, 0
         self._published_outcome = ""
+
+    def _publish_transforms(self, world: World) -> None:
+        """Say where the cameras are in this scene."""
+        prefix = self.value("frame_prefix")
+        frames = (
+            camera_frames(camera, world.camera_mounting(camera), prefix, optical_frame_of(camera, prefix))
+            for camera in CAMERAS
+        )
+        self._transforms.publish(chain.from_iterable(frames))
 
     def activate(self) -> None:
         """Start the cameras and the judging of the task."""
@@ -160,6 +169,7 @@ class TwinNode(PranaNode):
             response.message = str(error)
             return response
         self._monitor, self._published_outcome = TaskMonitor(twin.world), ""
+        self._publish_transforms(twin.world)
         response.success = True
         place = "was put to rest" if at_rest else "stays where it is, because its torque is on"
         response.message = f"scene {request.seed} is laid out; the arm {place}"

@@ -20,7 +20,8 @@ from visualization_msgs.msg import MarkerArray
 from prana_msgs.srv import ResetScene
 from prana_ros.messages.standard import image_from_msg, ns_from_stamp
 from prana_ros.nodes import qos
-from prana_ros.simulation.scene import STANDARD, sample_scene
+from prana_ros.simulation.scene import HARD, STANDARD, sample_scene
+from prana_ros.simulation.world import World
 
 pytestmark = pytest.mark.usefixtures("measures_time")
 
@@ -136,17 +137,25 @@ def test_the_twin_tells_how_it_runs_on_diagnostics(processes, ros, link):
 
 
 @needs_tf
-def test_the_twin_publishes_where_its_cameras_are(processes, ros, link):
+def test_the_twin_publishes_where_its_cameras_are_in_each_scene(processes, ros, link):
     from tf2_msgs.msg import TFMessage
 
-    start_twin(processes, ros, link, frame_prefix="left/")
-    (message,) = ros.collect("/tf_static", TFMessage, qos.LATCHED).wait()
+    start_twin(processes, ros, link, frame_prefix="left/", scene="hard")
+    published = ros.collect("/tf_static", TFMessage, qos.LATCHED)
+    (message,) = published.wait()
     assert [(t.header.frame_id, t.child_frame_id) for t in message.transforms] == [
         ("left/base_link", "left/table_link"),
         ("left/table_link", "left/table_optical_frame"),
         ("left/gripper", "left/wrist_link"),
         ("left/wrist_link", "left/wrist_optical_frame"),
     ]
+    assert ros.call("/twin/reset_scene", ResetScene, ResetScene.Request(seed=8)).success
+    before, after = published.wait(2)[:2]
+    with World(sample_scene(HARD, 8)) as world:
+        position = world.camera_mounting("table").position
+    moved = after.transforms[0].transform.translation
+    assert (moved.x, moved.y, moved.z) == pytest.approx(position)
+    assert before.transforms[0] != after.transforms[0], "hard scenes move the table camera"
 
 
 def test_markers_are_where_the_tools_ends_are():
@@ -156,7 +165,6 @@ def test_markers_are_where_the_tools_ends_are():
 
     from prana_ros.messages.object_markers import object_markers
     from prana_ros.simulation.scene import TOOL_BACK, TOOL_TIP
-    from prana_ros.simulation.world import World
 
     world = World(sample_scene(STANDARD, 11))
     position, quaternion = world.object_poses()["tool"]
