@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 from rclpy.action import get_action_names_and_types
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
-from support.deploy import PRANA, launch_environment, save_wandering_policy
+from support.deploy import PRANA, launch_environment, patient_parameters, save_wandering_policy
 from support.processes import Processes
 from support.ros import RosProbe, wait_until
 from support.tf import HAS_TF
 
+from prana_ros.nodes.calls import NoAnswerError
+
 NODES = {"/arm/twin", "/arm/so101_driver", "/arm/policy", "/arm/episodes"}
+
 
 RELIABLE, BEST_EFFORT = "reliable", "best effort"
 LATCHED = "reliable, transient local"
@@ -145,11 +148,19 @@ def graph(request, tmp_path_factory):
     """A probe of the running graph, all of its nodes active."""
     folder = tmp_path_factory.mktemp("graph")
     processes = Processes(folder)
-    options = {**OPTIONS, "policy_path": str(save_wandering_policy(folder / "policy")), "port": str(folder / "port")}
+    options = {
+        **OPTIONS,
+        "policy_path": str(save_wandering_policy(folder / "policy")),
+        "port": str(folder / "port"),
+        "params_file": str(patient_parameters(folder)),
+    }
     running = request.param(processes, options, folder)
     probe = RosProbe()
     try:
-        wait_until(lambda: all(is_active(probe, n) for n in NODES), 400.0, lambda: f"not all active:\n{running.output}")
+        try:
+            wait_until(lambda: all(is_active(probe, n) for n in NODES), 400.0, lambda: "not all are active")
+        except (AssertionError, NoAnswerError) as error:
+            raise AssertionError(f"{error}; the graph said:\n{running.output}") from None
         yield probe
     finally:
         probe.close()
