@@ -25,7 +25,9 @@ def start_driver(processes, port):
 
     def start_node(*ros_args, **changes):
         calibration = resources.packaged("config", "calibration")
-        parameters = {"port": port.link, "robot_id": "twin", "calibration_dir": calibration} | changes
+        parameters = {"port": port.link, "robot_id": "twin", "calibration_dir": calibration}
+        # A busy machine keeps the twin's line silent for longer than an arm's may be.
+        parameters |= {"communication_timeout": 5.0, **changes}
         return processes.node(MODULE, parameters, *ros_args)
 
     return start_node

@@ -192,7 +192,7 @@ def test_deactivating_holds_and_cleaning_up_goes_to_rest(driver, ros, port):
     assert ros.change_state("so101_driver", "deactivate")
     assert ros.change_state("so101_driver", "cleanup")
     position, torque = look(port)
-    assert torque == [0] * 6
+    assert torque == [0] * 6, driver.process.output
     np.testing.assert_allclose(position[:3], REST[:3], atol=0.2)
     assert ros.change_state("so101_driver", "configure")
     assert ros.change_state("so101_driver", "activate")
